@@ -1,0 +1,1 @@
+# bench: every number we print comes from here.

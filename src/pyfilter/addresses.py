@@ -1,0 +1,76 @@
+# Parse, don't validate: the only place that makes canonical Address and Network text.
+import socket
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NewType
+
+from pyfilter.errors import AddressError
+
+Address = NewType("Address", str)
+Network = NewType("Network", str)
+
+_MAPPED = "::ffff:"
+
+
+def address(text: str) -> Address:
+    """Return the canonical text of one IP address (RFC 5952 for IPv6).
+
+    An IPv4-mapped IPv6 address is the IPv4 address. Leading zeros, names, zones, ports and anything
+    else that is not exactly one address raise AddressError.
+    """
+    try:
+        if ":" in text:
+            canonical = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+            if canonical.startswith(_MAPPED) and "." in canonical:
+                return Address(canonical[len(_MAPPED) :])
+            return Address(canonical)
+        return Address(socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, text)))
+    except (OSError, ValueError):
+        raise AddressError(f"{text!r} is no IP address") from None
+
+
+def network(text: str) -> Network:
+    """Return the canonical text of a network; a single host (/32, /128) has no suffix.
+
+    Host bits are cleared; IPv4-mapped networks of /96 and longer fold to IPv4.
+    """
+    host, slash, prefix = text.partition("/")
+    if not slash:
+        return Network(address(text))
+    if not (prefix.isascii() and prefix.isdigit()):
+        raise AddressError(f"{text!r} is no IP network")
+    length = int(prefix)
+    base = address(host)
+    if ":" in host and ":" not in base:
+        length -= 96
+    widest = 128 if ":" in base else 32
+    if not 0 <= length <= widest:
+        raise AddressError(f"{text!r}: the prefix must be between 0 and {widest}")
+    return covering(base, length)
+
+
+@lru_cache(maxsize=65536)
+def covering(host: Address, length: int) -> Network:
+    """Return the network of `length` bits around a host."""
+    parsed = ip_network(f"{host}/{length}", strict=False)
+    return _canonical(parsed)
+
+
+def _canonical(parsed: IPv4Network | IPv6Network) -> Network:
+    if parsed.prefixlen == parsed.max_prefixlen:
+        return Network(address(str(parsed.network_address)))
+    return Network(f"{address(str(parsed.network_address))}/{parsed.prefixlen}")
+
+
+def parsed(subject: Network | Address) -> IPv4Network | IPv6Network:
+    """Return the `ipaddress` object of a canonical text, for arithmetic outside hot paths."""
+    return ip_network(subject)
+
+
+def version(subject: Network | Address) -> int:
+    """Return 4 or 6."""
+    return 6 if ":" in subject else 4
+
+
+def is_host(subject: Network | Address) -> bool:
+    return "/" not in subject

@@ -1,0 +1,1 @@
+# countries: to come.

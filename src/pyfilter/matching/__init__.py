@@ -1,0 +1,1 @@
+# matching: Block -> Event. Pure: no clock, no files, no sockets.

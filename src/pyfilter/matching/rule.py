@@ -1,0 +1,46 @@
+# What a rule is, as written in rules/*.toml or in the user's configuration.
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of line; `match` describes the whole message, placeholders and all."""
+
+    match: str
+    kind: str = "auth"
+    weight: float = 1.0  # 0: no failure (a login, for instance)
+    echo: bool = False  # one more line of an attempt: counts only if its connection has not counted
+    ban: bool = False  # bans at once
+
+
+class Sample(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line and what must come out of it; a line with neither ip nor kind must not match."""
+
+    line: str
+    ip: str | None = None
+    user: str | None = None
+    kind: str | None = None
+    time: str | None = None
+    hostile: bool = False  # an attacker wrote a free field of it
+    also: tuple[str, ...] = ()  # rules other than this one that rightly match it too
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+    """A service: what its failures look like, where it logs, what its limits are."""
+
+    name: str
+    title: str = ""
+    format: Literal["syslog", "line", "json"] = "line"
+    tags: tuple[str, ...] = ()  # syslog identifiers; format is then syslog
+    fields: dict[str, str] = {}  # json: placeholder -> name of the field
+    patterns: tuple[Pattern, ...] = ()
+    ignore: tuple[str, ...] = ()  # messages that never match, whatever patterns say
+    samples: tuple[Sample, ...] = ()
+    kinds: tuple[str, ...] = ()  # on when the user names none; empty: all
+    logpath: tuple[str, ...] = ()  # usual files and globs, the likeliest first
+    journal: tuple[str, ...] = ()  # journal matches on trusted fields, any of which is enough
+    ports: tuple[str, ...] = ()
+    limits: dict[str, Any] = {}  # this rule's own defaults for model.Limits
+    fail2ban: tuple[str, ...] = ()  # what fail2ban and
+    crowdsec: tuple[str, ...] = ()  # CrowdSec call it

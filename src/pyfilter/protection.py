@@ -1,0 +1,1 @@
+# protection: to come.

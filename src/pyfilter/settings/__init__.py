@@ -1,0 +1,1 @@
+# settings: reads a configuration, whichever form it has, into one tree.

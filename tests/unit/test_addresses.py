@@ -1,0 +1,65 @@
+# addresses.py: canonical text or AddressError, nothing between.
+import pytest
+
+from pyfilter.addresses import address, covering, network
+from pyfilter.errors import AddressError
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("203.0.113.13", "203.0.113.13"),
+        ("::ffff:203.0.113.13", "203.0.113.13"),
+        ("::ffff:cb00:710d", "203.0.113.13"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+    ],
+)
+def test_an_address_has_one_text(text: str, canonical: str) -> None:
+    assert address(text) == canonical
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "010.0.0.1",
+        "0x7f.1",
+        "1.2.3",
+        "1.2.3.4:22",
+        "example.net",
+        "",
+        "fe80::1%eth0",
+        "1.2.3.4\n",
+        "\0",
+        "1.2.3.4/32",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("203.0.113.13/32", "203.0.113.13"),
+        ("203.0.113.13/24", "203.0.113.0/24"),
+        ("2001:db8::5/64", "2001:db8::/64"),
+        ("2001:db8::5/128", "2001:db8::5"),
+        ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
+    ],
+)
+def test_a_network_has_one_text(text: str, canonical: str) -> None:
+    assert network(text) == canonical
+
+
+@pytest.mark.parametrize(
+    "text", ["1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/", "::/129", "1.2.3.4/٣", "::ffff:1.2.3.4/90"]
+)
+def test_what_is_no_network_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        network(text)
+
+
+def test_an_address_is_counted_by_its_network() -> None:
+    assert covering(address("2001:db8::5"), 64) == "2001:db8::/64"
+    assert covering(address("203.0.113.13"), 32) == "203.0.113.13"
