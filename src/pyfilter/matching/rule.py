@@ -12,6 +12,9 @@ class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
     weight: float = 1.0  # 0: no failure (a login, for instance)
     echo: bool = False  # one more line of an attempt: counts only if its connection has not counted
     ban: bool = False  # bans at once
+    # An expression of an original PyFilter: `match` is a regular expression that is searched for,
+    # and its groups mean, in order: time, ip, url, status, or either (a time or the address).
+    groups: tuple[Literal["time", "ip", "url", "status", "either"], ...] = ()
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +44,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     logpath: tuple[str, ...] = ()  # usual files and globs, the likeliest first
     journal: tuple[str, ...] = ()  # journal matches on trusted fields, any of which is enough
     ports: tuple[str, ...] = ()
+    time_format: str = ""  # of the time in expressions of an original PyFilter (strptime)
+    statuses: tuple[str, ...] = ()  # of those, the HTTP status must be one of these
     limits: dict[str, Any] = {}  # this rule's own defaults for model.Limits
     fail2ban: tuple[str, ...] = ()  # what fail2ban and
     crowdsec: tuple[str, ...] = ()  # CrowdSec call it

@@ -13,6 +13,7 @@ class RuleSettings(Struct, frozen=True):
     logpath: tuple[str, ...] | None = None  # None: find it; ("-",): standard input; (): none
     fallback: bool = False  # read the journal while none of logpath is there
     observe: bool = False
+    ignoreip: tuple[str, ...] = ()  # never banned by this rule, besides those never banned at all
 
 
 class FirewallSettings(Struct, frozen=True):

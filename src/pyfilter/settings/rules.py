@@ -1,0 +1,123 @@
+# settings: [rules.X]: a rule of the library with the user's limits, or one of the user's own.
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import structs
+
+from pyfilter.errors import PyfilterError, RuleError
+from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.settings.library import Library
+from pyfilter.settings.limits import layered, read_entries, read_limits
+from pyfilter.settings.section import Section, nearest, shown
+from pyfilter.settings.tree import RuleSettings
+
+Format = Literal["syslog", "line", "json"]
+
+
+def read_rules(
+    section: Section, common: dict[str, Any], library: Library
+) -> dict[str, RuleSettings]:
+    """Return the rules that are on; `common` are the limits the user set for all."""
+    rules = {}
+    for name in section.names():
+        rules[name] = _read_rule(section, name, common, library)
+    return rules
+
+
+def _read_rule(
+    section: Section, name: str, common: dict[str, Any], library: Library
+) -> RuleSettings:
+    keys = section.section(name)
+    if "pattern" in keys:
+        rule = own(keys, name)
+    elif name in library.names():
+        rule = _kinds(keys, library.rule(name))
+    else:
+        hint = nearest(name, library.names()) or "; a rule of your own needs a pattern"
+        raise section.wrong(name, f"unknown rule{hint}")
+    rule = structs.replace(rule, ignore=rule.ignore + keys.texts("ignore"))
+    settings = RuleSettings(
+        rule=rule,
+        limits=layered(limits_of(rule), common, read_limits(keys)),
+        logpath=_logpath(keys),
+        observe=keys.flag("observe"),
+        ignoreip=read_entries(keys, "ignoreip", ()),
+    )
+    keys.done()
+    if "pattern" in keys and settings.logpath is None and not rule.journal:
+        raise section.wrong(name, "a rule of your own needs a logpath")
+    return settings
+
+
+def limits_of(rule: Rule) -> dict[str, Any]:
+    """Return a rule file's own limits, durations in seconds; raises what the file has wrong."""
+
+    def complain(path: tuple[str, ...], reason: str) -> PyfilterError:
+        return RuleError(f"rule {rule.name}: limits.{'.'.join(path)}: {reason}")
+
+    section = Section(rule.limits, complain)
+    limits = read_limits(section)
+    section.done()
+    return limits
+
+
+def _kinds(keys: Section, rule: Rule) -> Rule:
+    chosen = keys.texts("kinds")
+    known = sorted({pattern.kind for pattern in rule.patterns})
+    for kind in chosen:
+        if kind not in known:
+            raise keys.wrong(
+                "kinds",
+                f"{shown(kind)} is no kind of {rule.name}{nearest(kind, known)}"
+                f" (it knows {', '.join(known)})",
+            )
+    return structs.replace(rule, kinds=chosen) if chosen else rule
+
+
+def own(keys: Section, name: str) -> Rule:
+    """Return the rule that a user wrote in [rules.NAME]."""
+    tags = keys.texts("tags")
+    return Rule(
+        name=name,
+        title=keys.text("title"),
+        format=_format(keys, "syslog" if tags else "line"),
+        tags=tags,
+        fields=_fields(keys),
+        patterns=_patterns(keys),
+        journal=keys.texts("journal"),
+    )
+
+
+def _format(keys: Section, default: Format) -> Format:
+    value = keys.choice("format", default, get_args(Format))
+    return next(name for name in get_args(Format) if name == value)
+
+
+def _fields(keys: Section) -> dict[str, str]:
+    section = keys.section("fields")
+    return {name: section.text(name) for name in section.names()}
+
+
+def _patterns(keys: Section) -> tuple[Pattern, ...]:
+    value = keys.raw("pattern")
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise keys.wrong("pattern", "must name at least one pattern")
+    patterns = []
+    for one in listed:
+        table = {"match": one} if isinstance(one, str) else one
+        try:
+            patterns.append(msgspec.convert(table, Pattern))
+        except msgspec.ValidationError as error:
+            raise keys.wrong("pattern", f"{shown(one)}: {error}") from None
+    return tuple(patterns)
+
+
+def _logpath(keys: Section) -> tuple[str, ...] | None:
+    if "logpath" not in keys:
+        return None
+    paths = tuple(path for path in keys.texts("logpath") if path)
+    for path in paths:
+        if path != "-" and (not path.startswith("/") or "\0" in path):
+            raise keys.must("logpath", 'an absolute path, a glob or "-"', path)
+    return paths
