@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from pyfilter.errors import SettingsError
+from pyfilter.firewalls import Nftables
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Limits
 from pyfilter.settings import Settings, load
 from pyfilter.settings.folders import Folders
 from pyfilter.settings.library import Library
-from pyfilter.settings.tree import FirewallSettings
 
 RULES = {
     "sshd": Rule(
@@ -78,7 +78,7 @@ def test_files_in_pyfilter_d_are_merged_in_order(read: Loader, tmp_path: Path) -
     settings = read("[defaults]\nmaxretry = 3\n[rules.sshd]\n")
     assert settings.defaults == Limits(maxretry=9, findtime=60.0)
     assert set(settings.rules) == {"sshd", "nginx"}
-    assert settings.firewall == FirewallSettings(action="reject")
+    assert settings.firewall == Nftables(action="reject")
 
 
 def test_a_mistake_names_the_file_it_is_in(read: Loader, tmp_path: Path) -> None:

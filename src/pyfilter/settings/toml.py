@@ -3,12 +3,14 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from pyfilter.errors import SettingsError
+from pyfilter.firewalls import AnyFirewall
 from pyfilter.settings.folders import Folders
 from pyfilter.settings.library import Library
 from pyfilter.settings.limits import layered, read_entries, read_limits
@@ -18,7 +20,6 @@ from pyfilter.settings.section import Section
 from pyfilter.settings.tree import (
     BlacklistSettings,
     ConsoleSettings,
-    FirewallSettings,
     FleetSettings,
     GeoSettings,
     Settings,
@@ -149,12 +150,16 @@ def _ledger(top: Section) -> str:
     return _absolute(top, "ledger")
 
 
-def _firewall(section: Section) -> FirewallSettings:
-    settings = FirewallSettings(
-        type=section.choice("type", "nftables", ("nftables", "iptables", "observe")),
-        action=section.choice("action", "drop", ("drop", "reject")),
-    )
+def _firewall(section: Section) -> AnyFirewall:
+    backends = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyFirewall)}
+    chosen = section.choice("type", "nftables", tuple(backends))
+    given = {
+        "action": section.choice("action", "drop", ("drop", "reject")),
+        "size": section.whole("size", 1_000_000, 1, 2**31 - 1),
+    }
     section.done()
+    known = {key: given[key] for key in backends[chosen].__struct_fields__}
+    settings: AnyFirewall = msgspec.convert({"type": chosen, **known}, AnyFirewall)
     return settings
 
 

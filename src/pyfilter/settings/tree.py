@@ -1,6 +1,7 @@
 # The settings tree: what the daemon is told, whichever file it was read from.
 from msgspec import Struct
 
+from pyfilter.firewalls import AnyFirewall, Nftables
 from pyfilter.matching.rule import Rule
 from pyfilter.model import Limits
 
@@ -14,11 +15,6 @@ class RuleSettings(Struct, frozen=True):
     fallback: bool = False  # read the journal while none of logpath is there
     observe: bool = False
     ignoreip: tuple[str, ...] = ()  # never banned by this rule, besides those never banned at all
-
-
-class FirewallSettings(Struct, frozen=True):
-    type: str = "nftables"
-    action: str = "drop"
 
 
 class FleetSettings(Struct, frozen=True):
@@ -61,7 +57,7 @@ class Settings(Struct, frozen=True):
     defaults: Limits = Limits()
     ignoreip: tuple[str, ...] = ("127.0.0.0/8", "::1")
     reload: bool = True  # take bans of an earlier run up again at start
-    firewall: FirewallSettings = FirewallSettings()
+    firewall: AnyFirewall = Nftables()
     rules: dict[str, RuleSettings] = {}
     fleet: FleetSettings | None = None
     geo: GeoSettings = GeoSettings()
