@@ -70,7 +70,6 @@ make_environment() {
 }
 
 set_up() {
-    has_libnftables || bring nftables || say "going on without it: it is needed to ban"
     complete && return
     [ -w "$here" ] || fail "$venv is missing or out of date and may not be written here: run ./run.sh once as root"
     exec 9<"$here"
@@ -87,17 +86,21 @@ may_ban() {
 }
 
 set_up
-[ "${1-}" != --setup ] || exit 0
 if [ -z "${PYFILTER_CONFIG-}" ] && [ -e "$here/Config/config.json" ]; then
     export PYFILTER_CONFIG=$here/Config/config.json
 fi
-case ${1-} in
-    '' | --observe | --ephemeral)
-        if ! may_ban && [[ " $* " != *" --observe "* ]]; then
-            say "without root nothing can be banned: observing only"
-            set -- --observe "$@"
-        fi
-        set -- run "$@"
-        ;;
-esac
+# Under its installed name this is the command pyfilter itself.
+if [ "${0##*/}" != pyfilter ]; then
+    case ${1-} in
+        '' | --observe | --ephemeral | --setup)
+            has_libnftables || bring nftables || say "going on without it: nothing can be banned"
+            [ "${1-}" != --setup ] || exit 0
+            if ! may_ban && [[ " $* " != *" --observe "* ]]; then
+                say "without root nothing can be banned: observing only"
+                set -- --observe "$@"
+            fi
+            set -- run "$@"
+            ;;
+    esac
+fi
 exec "$venv/bin/pyfilter" "$@"
