@@ -64,7 +64,6 @@ make_environment() {
     if [ "$(head -n 1 -- "$venv/stamp" 2>/dev/null)" != "$here" ] || ! "$venv/bin/python" -I -c 'import pip' 2>/dev/null; then
         "$python" -I -m venv --clear "$venv"
     fi
-    rm -f -- "$venv/stamp"
     "$venv/bin/python" -I -m pip install -qq --no-input -r "$here/packaging/requirements.txt" ||
         fail "pip could not fetch the packages of packaging/requirements.txt; is there a way to PyPI?"
     "$venv/bin/python" -I -m pip install -qq --no-input --no-deps --no-build-isolation -e "$here" ||
