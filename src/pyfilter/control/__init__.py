@@ -1,1 +1,1 @@
-# control
+# control: the one door for outside eyes and hands: JSON lines over a Unix socket.

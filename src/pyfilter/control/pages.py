@@ -1,0 +1,92 @@
+# Bans by the page: those in force from the enforcer, those of the past from the ledger.
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+
+import msgspec
+
+from pyfilter.addresses import Network
+from pyfilter.control.answers import BanRow, BansAnswer
+from pyfilter.control.office import Office
+from pyfilter.control.requests import LARGEST_PAGE, ListBans
+from pyfilter.control.views import ban_row
+from pyfilter.errors import RefusedError
+from pyfilter.model import Ban, Blocked, Release
+
+_FRESH = 5.0  # seconds for which the pages of a listing share one look into the kernel
+_MOST_RELEASES = 50_000  # remembered over the pages of one history
+
+Key = tuple[float, str]
+
+
+class Pages:
+    """Answers page after page of one listing without listing the kernel for each."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._kernel: Mapping[Network, Blocked] = {}
+        self._bans: list[Ban] = []  # oldest first
+        self._ends: dict[Network, Release] = {}
+        self._looked = -_FRESH
+
+    async def page(self, request: ListBans) -> BansAnswer:
+        """Return a page, newest first; a cursor stays good on another connection."""
+        if not 0 < request.limit <= LARGEST_PAGE:
+            raise RefusedError(f"a page may have 1 to {LARGEST_PAGE} rows")
+        now = time.monotonic()
+        if not request.cursor or now - self._looked > _FRESH:
+            self._looked = now
+            self._kernel = await self._office.enforcer.blocked()
+            self._bans = sorted(self._office.enforcer.bans(), key=_key)
+            self._ends = {}
+        return self._past(request) if request.history else self._in_force(request)
+
+    def _in_force(self, request: ListBans) -> BansAnswer:
+        start = len(self._bans)
+        if request.cursor:
+            start = bisect_right(self._bans, _read(request.cursor), key=_key)
+        rows: list[BanRow] = []
+        for ban in reversed(self._bans[:start]):
+            if len(rows) == request.limit:
+                return BansAnswer(rows, f"{ban.since!r} {ban.subject}")
+            if _wanted(ban, request):
+                rows.append(ban_row(self._office, ban, self._kernel))
+        return BansAnswer(rows)
+
+    def _past(self, request: ListBans) -> BansAnswer:
+        """Return a page; it may have fewer rows than the limit and yet not be the last."""
+        before = int(request.cursor) if request.cursor.isdecimal() else 0
+        found = self._office.ledger.past(before=before, limit=request.limit)
+        rows: list[BanRow] = []
+        for _, decision in found:
+            if isinstance(decision, Release):
+                if len(self._ends) < _MOST_RELEASES:
+                    self._ends[decision.subject] = decision
+            else:
+                release = self._ends.pop(decision.subject, None)
+                if _wanted(decision, request):
+                    rows.append(_ended(ban_row(self._office, decision, self._kernel), release))
+        more = len(found) == request.limit
+        return BansAnswer(rows, str(found[-1][0]) if more else "")
+
+
+def _key(ban: Ban) -> Key:
+    return ban.since, ban.subject
+
+
+def _read(cursor: str) -> Key:
+    since, _, subject = cursor.partition(" ")
+    try:
+        return float(since), subject
+    except ValueError:
+        raise RefusedError("that is no cursor: take `next` of the page before") from None
+
+
+def _wanted(ban: Ban, request: ListBans) -> bool:
+    return request.rule in {"", ban.rule} and request.origin in {"", ban.origin}
+
+
+def _ended(row: BanRow, release: Release | None) -> BanRow:
+    if release is None:
+        return row
+    return msgspec.structs.replace(row, ended=release.at, cause=release.cause)

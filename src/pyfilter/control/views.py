@@ -1,0 +1,209 @@
+# What the office looks like from outside: status and why; reads only.
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pyfilter
+from pyfilter.addresses import Address, Network, network, parsed
+from pyfilter.control.answers import (
+    BanRow,
+    EvidenceRow,
+    FirewallRow,
+    Happening,
+    RuleRow,
+    ScoreRow,
+    SourceRow,
+    StatusAnswer,
+    WhyAnswer,
+)
+from pyfilter.control.office import Office
+from pyfilter.control.reach import covering
+from pyfilter.control.requests import AskStatus, AskWhy
+from pyfilter.control.ring import Item
+from pyfilter.errors import LedgerError, RefusedError
+from pyfilter.model import AT_ONCE, Ban, Blocked, Event, Release
+from pyfilter.visible import visible
+
+_HOUR = 3600
+_PAST = 10  # earlier bans that `why` shows
+
+
+def status(office: Office, request: AskStatus) -> StatusAnswer:
+    """Return what `pyfilter status` shows, of one rule or of all."""
+    if request.rule and request.rule not in office.settings.rules:
+        known = ", ".join(sorted(office.settings.rules)) or "none"
+        raise RefusedError(f"rule {request.rule!r} is not on; on are: {known}")
+    bans = office.enforcer.bans()
+    state = office.enforcer.state()
+    return StatusAnswer(
+        version=pyfilter.__version__,
+        name=office.settings.name or os.uname().nodename,
+        pid=os.getpid(),
+        since=office.started,
+        now=office.now(),
+        observe=state.name == "observe",
+        config=office.settings.path,
+        sources=_sources(office, request.rule),
+        rules=_rules(office, request.rule, bans),
+        bans=len(bans),
+        firewall=FirewallRow(state.name, state.health, state.expected, state.held, state.repairs),
+        ledger=office.ledger.health(),
+        fleet=office.fleet.state() if office.fleet else None,
+        memory=_resident(),
+        warnings=list(office.settings.warnings),
+    )
+
+
+def _sources(office: Office, rule: str) -> list[SourceRow]:
+    rows = []
+    for name, source in office.sources.items():
+        rules = sorted(office.rules_of(name))
+        if rule and rule not in rules:
+            continue
+        state = source.state()
+        rows.append(
+            SourceRow(
+                source=state.source,
+                state=state.state,
+                detail=visible(state.detail),
+                lines=state.lines,
+                last_line=state.last_line,
+                lag=state.lag,
+                rules=rules,
+            )
+        )
+    return rows
+
+
+def _rules(office: Office, only: str, bans: Iterable[Ban]) -> list[RuleRow]:
+    in_force: dict[str, int] = {}
+    for ban in bans:
+        in_force[ban.rule] = in_force.get(ban.rule, 0) + 1
+    since = office.pipeline.statistics
+    try:
+        day = office.ledger.counts(int(office.now()) // _HOUR - 23)
+    except LedgerError:
+        day = {}
+    return [
+        RuleRow(
+            name=name,
+            title=one.rule.title,
+            observe=one.observe,
+            failures=since.get(name, (0, 0))[0],
+            bans=since.get(name, (0, 0))[1],
+            failures_day=day.get(name, (0, 0))[0],
+            bans_day=day.get(name, (0, 0))[1],
+            banned=in_force.get(name, 0),
+            maxretry=one.limits.maxretry,
+            findtime=one.limits.findtime,
+            bantime=one.limits.bantime,
+        )
+        for name, one in sorted(office.settings.rules.items())
+        if not only or name == only
+    ]
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def why(office: Office, request: AskWhy) -> WhyAnswer:
+    """Return all that is known of one address or network."""
+    subject = network(request.subject)
+    in_force = office.enforcer.bans()
+    over = set(covering(subject, [ban.subject for ban in in_force]))
+    bans = [ban for ban in in_force if ban.subject in over]
+    kernel = await office.enforcer.blocked() if bans else {}
+    try:
+        strikes = office.ledger.history(subject).strikes
+        past = office.ledger.past(subject=subject, limit=_PAST)
+    except LedgerError:
+        strikes, past = 0, []
+    return WhyAnswer(
+        subject=subject,
+        country=country(office, subject),
+        protected=office.enforcer.protected(subject),
+        bans=[ban_row(office, ban, kernel) for ban in bans],
+        evidence=[evidence(event) for ban in bans for event in ban.evidence],
+        recent=[evidence(event) for event in office.pipeline.recent(subject)],
+        scores=_scores(office, office.pipeline.score(subject)),
+        past=[ban_row(office, ban, kernel) for _, ban in past if isinstance(ban, Ban)],
+        strikes=strikes,
+    )
+
+
+def _scores(office: Office, scores: Mapping[str, float]) -> list[ScoreRow]:
+    rules = office.settings.rules
+    return [
+        ScoreRow(name, score, rules[name].limits.maxretry)
+        for name, score in sorted(scores.items())
+        if score and name in rules
+    ]
+
+
+def evidence(event: Event) -> EvidenceRow:
+    return EvidenceRow(event.at, event.rule, visible(event.line), visible(event.user))
+
+
+def country(office: Office, subject: Network) -> str | None:
+    return office.countries.code(Address(str(parsed(subject).network_address)))
+
+
+def ban_row(office: Office, ban: Ban, kernel: Mapping[Network, Blocked]) -> BanRow:
+    """Return a ban as it is shown, with what the kernel holds of it."""
+    held = kernel.get(ban.subject)
+    return BanRow(
+        subject=ban.subject,
+        rule=ban.rule,
+        reason=visible(ban.reason),
+        since=ban.since,
+        until=ban.until,
+        strike=ban.strike,
+        origin=ban.origin,
+        by=ban.by,
+        country=country(office, ban.subject),
+        in_kernel=held is not None,
+        packets=held.packets if held else 0,
+        observe=ban.observe,
+    )
+
+
+def happening(number: int, item: Item) -> Happening:
+    """Return an event or decision as a follower sees it."""
+    if isinstance(item, Event):
+        return _event(number, item)
+    if isinstance(item, Release):
+        return Happening(
+            number,
+            "release",
+            item.at,
+            item.subject,
+            reason=item.cause,
+            origin=item.origin,
+            by=item.by,
+        )
+    return Happening(
+        number,
+        "ban",
+        item.since,
+        item.subject,
+        item.rule,
+        until=item.until,
+        reason=visible(item.reason),
+        origin=item.origin,
+        by=item.by,
+    )
+
+
+def _event(number: int, event: Event) -> Happening:
+    return Happening(
+        number,
+        "event",
+        event.at,
+        event.address,
+        event.rule,
+        user=visible(event.user),
+        weight=None if event.weight == AT_ONCE else event.weight,
+        line=visible(event.line),
+    )
