@@ -9,8 +9,8 @@ from pyfilter.firewalls import Nftables
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Limits
 from pyfilter.settings import Settings, load
-from pyfilter.settings.folders import Folders
 from pyfilter.settings.library import Library
+from pyfilter.settings.surroundings import Surroundings
 
 RULES = {
     "sshd": Rule(
@@ -31,7 +31,7 @@ def read(tmp_path: Path) -> Loader:
     def reader(text: str) -> Settings:
         file = tmp_path / "pyfilter.toml"
         file.write_text(text)
-        return load(file, folders=Folders(), library=LIBRARY)
+        return load(file, around=Surroundings(), library=LIBRARY)
 
     return reader
 

@@ -2,13 +2,14 @@
 import os
 from pathlib import Path
 
-from pyfilter.settings import toml
-from pyfilter.settings.folders import Folders, usual
+from pyfilter.settings import pyfilter_json, toml
+from pyfilter.settings.documents import Document, documents_of
 from pyfilter.settings.library import Library, shipped
+from pyfilter.settings.surroundings import Surroundings, present
 from pyfilter.settings.tree import Settings
 
 SYSTEM_FILE = Path("/etc/pyfilter/pyfilter.toml")
-BUILT_IN = toml.Document("built-in defaults", "[rules.sshd]\n")
+BUILT_IN = Document("built-in defaults", "[rules.sshd]\n")
 
 __all__ = ["Settings", "find", "load"]
 
@@ -16,16 +17,19 @@ __all__ = ["Settings", "find", "load"]
 def load(
     path: str | Path | None = None,
     *,
-    folders: Folders | None = None,
+    around: Surroundings | None = None,
     library: Library | None = None,
 ) -> Settings:
     """Return the settings of a file, or of the one that `find` names; raises SettingsError."""
-    folders = folders or usual()
+    around = around or present()
     library = library or shipped()
     chosen = Path(path) if path is not None else find()
     if chosen is None:
-        return toml.read([BUILT_IN], folders, library)
-    return toml.read(toml.documents_of(chosen), folders, library)
+        return toml.read([BUILT_IN], around, library)
+    documents = documents_of(chosen)
+    if chosen.suffix == ".json" or documents[0].text.lstrip().startswith("{"):
+        return pyfilter_json.read(chosen, documents[0].text, around, library)
+    return toml.read(documents, around, library)
 
 
 def find() -> Path | None:

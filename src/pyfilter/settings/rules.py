@@ -10,6 +10,9 @@ from pyfilter.settings.library import Library
 from pyfilter.settings.limits import layered, read_entries, read_limits
 from pyfilter.settings.section import Section, nearest, shown
 from pyfilter.settings.tree import RuleSettings
+from pyfilter.visible import visible
+
+_NAME_LONGEST = 64
 
 Format = Literal["syslog", "line", "json"]
 
@@ -20,6 +23,7 @@ def read_rules(
     """Return the rules that are on; `common` are the limits the user set for all."""
     rules = {}
     for name in section.names():
+        check_name(section, name)
         rules[name] = _read_rule(section, name, common, library)
     return rules
 
@@ -34,7 +38,7 @@ def _read_rule(
         rule = _kinds(keys, library.rule(name))
     else:
         hint = nearest(name, library.names()) or "; a rule of your own needs a pattern"
-        raise section.wrong(name, f"unknown rule{hint}")
+        raise keys.missing("pattern", f"unknown rule{hint}")
     rule = structs.replace(rule, ignore=rule.ignore + keys.texts("ignore"))
     settings = RuleSettings(
         rule=rule,
@@ -47,6 +51,12 @@ def _read_rule(
     if "pattern" in keys and settings.logpath is None and not rule.journal:
         raise section.wrong(name, "a rule of your own needs a logpath")
     return settings
+
+
+def check_name(section: Section, name: str) -> None:
+    """Raise SettingsError for a name that could not be shown as it is."""
+    if not name or visible(name, _NAME_LONGEST) != name:
+        raise section.wrong(name, f"must have a name of at most {_NAME_LONGEST} printable signs")
 
 
 def limits_of(rule: Rule) -> dict[str, Any]:

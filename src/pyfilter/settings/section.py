@@ -25,7 +25,7 @@ class Section:
 
     def __contains__(self, key: str) -> bool:
         self._asked[key] = None
-        return key in self._table
+        return self._table.get(key) is not None  # null in JSON is a key left out
 
     def names(self) -> tuple[str, ...]:
         """Return the keys as written; a table of named things asks for each of them."""
@@ -95,6 +95,13 @@ class Section:
 
     def must(self, key: str, wanted: str, value: object) -> PyfilterError:
         return self.wrong(key, f"must be {wanted}, not {shown(value)}")
+
+    def missing(self, key: str, reason: str) -> PyfilterError:
+        """Return the error for a key that must be there: it may be there under a near name."""
+        for name in self._table:
+            if name not in self._asked and nearest(name, (key,)):
+                return self.wrong(name, f'unknown key; did you mean "{key}"?')
+        return self._complain(self._path or (key,), reason)
 
     def done(self) -> None:
         """Raise SettingsError for the first key that nobody asked for."""

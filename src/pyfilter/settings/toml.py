@@ -2,21 +2,19 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
-
-import msgspec
-from msgspec import Struct
 
 from pyfilter.errors import SettingsError
 from pyfilter.firewalls import AnyFirewall
-from pyfilter.settings.folders import Folders
+from pyfilter.settings.documents import Document
+from pyfilter.settings.firewall import NAMES, firewall
 from pyfilter.settings.library import Library
 from pyfilter.settings.limits import layered, read_entries, read_limits
 from pyfilter.settings.lines import line_of
 from pyfilter.settings.rules import read_rules
 from pyfilter.settings.section import Section
+from pyfilter.settings.surroundings import Surroundings
 from pyfilter.settings.tree import (
     BlacklistSettings,
     ConsoleSettings,
@@ -29,17 +27,11 @@ _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEMES = {"redis", "rediss", "unix"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _PORT_MOST = 65535
+_SIZE_MOST = 2**31 - 1
 LOOPBACK = ("127.0.0.0/8", "::1")
 
 
-class Document(Struct, frozen=True):
-    """One file as read."""
-
-    path: str
-    text: str
-
-
-def read(documents: Sequence[Document], folders: Folders, library: Library) -> Settings:
+def read(documents: Sequence[Document], around: Surroundings, library: Library) -> Settings:
     """Return the settings that the documents, merged in order, add up to."""
     merged: dict[str, Any] = {}
     origins: dict[tuple[str, ...], Document] = {}
@@ -55,22 +47,7 @@ def read(documents: Sequence[Document], folders: Folders, library: Library) -> S
             f"{document.path}:{line_of(document.text, path)}: {'.'.join(path)}: {reason}"
         )
 
-    return _settings(Section(merged, complain), documents[0].path, folders, library)
-
-
-def documents_of(path: Path) -> list[Document]:
-    """Return a file and those in pyfilter.d beside it, in the order of their names."""
-    extra = sorted((path.parent / "pyfilter.d").glob("*.toml"))
-    return [_document(one) for one in (path, *extra)]
-
-
-def _document(path: Path) -> Document:
-    try:
-        return Document(str(path), path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is no UTF-8 text at byte {error.start}") from None
+    return _settings(Section(merged, complain), documents[0].path, around, library)
 
 
 def _parse(document: Document) -> dict[str, Any]:
@@ -102,7 +79,7 @@ def _merge(
         into[key] = value
 
 
-def _settings(top: Section, path: str, folders: Folders, library: Library) -> Settings:
+def _settings(top: Section, path: str, around: Surroundings, library: Library) -> Settings:
     defaults = top.section("defaults")
     common = read_limits(defaults)
     ignoreip = read_entries(defaults, "ignoreip", LOOPBACK)
@@ -112,8 +89,8 @@ def _settings(top: Section, path: str, folders: Folders, library: Library) -> Se
     settings = Settings(
         path=path,
         name=_name(top, "name") or (fleet.name if fleet else ""),
-        state_dir=_absolute(top, "state_dir", folders.state),
-        runtime_dir=_absolute(top, "runtime_dir", folders.runtime),
+        state_dir=_absolute(top, "state_dir", around.state),
+        runtime_dir=_absolute(top, "runtime_dir", around.runtime),
         ledger=_ledger(top),
         defaults=layered(common),
         ignoreip=ignoreip,
@@ -151,16 +128,13 @@ def _ledger(top: Section) -> str:
 
 
 def _firewall(section: Section) -> AnyFirewall:
-    backends = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyFirewall)}
-    chosen = section.choice("type", "nftables", tuple(backends))
+    name = section.choice("type", "nftables", NAMES)
     given = {
         "action": section.choice("action", "drop", ("drop", "reject")),
-        "size": section.whole("size", 1_000_000, 1, 2**31 - 1),
+        "size": section.whole("size", 1_000_000, 1, _SIZE_MOST),
     }
     section.done()
-    known = {key: given[key] for key in backends[chosen].__struct_fields__}
-    settings: AnyFirewall = msgspec.convert({"type": chosen, **known}, AnyFirewall)
-    return settings
+    return firewall(name, given)
 
 
 def _fleet(section: Section) -> FleetSettings:

@@ -1,0 +1,82 @@
+# Configurations in settings/good and settings/bad: what each becomes, and what is said of each mistake.
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyfilter.errors import PyfilterError
+from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.settings import load
+from pyfilter.settings.library import Library
+from pyfilter.settings.surroundings import Surroundings
+
+HERE = Path(__file__).parent / "settings"
+ROOT = Path(__file__).parents[2]
+RULES = {
+    name: Rule(
+        name=name,
+        patterns=(Pattern("^fails from <ip>$"), Pattern("^probes from <ip>$", kind="probe")),
+    )
+    for name in ("sshd", "mysql", "apache", "nginx", "postfix")
+}
+LIBRARY = Library(names=lambda: tuple(RULES), rule=RULES.__getitem__)
+
+
+def configurations(folder: str) -> list[Path]:
+    return sorted(
+        path
+        for path in (HERE / folder).iterdir()
+        if path.suffix in {".toml", ".json"} and ".expected" not in path.name
+    )
+
+
+def assert_contains(tree: Any, expected: Any, path: str = "") -> None:
+    if isinstance(expected, dict) and isinstance(tree, dict):
+        for key, value in expected.items():
+            assert key in tree, f"{path}.{key}"
+            assert_contains(tree[key], value, f"{path}.{key}")
+    else:
+        assert tree == expected, path
+
+
+@pytest.mark.parametrize("path", configurations("good"), ids=lambda path: path.name)
+def test_a_good_configuration_becomes_what_is_written_beside_it(path: Path) -> None:
+    settings = load(path, around=Surroundings(), library=LIBRARY)
+    text = path.with_name(f"{path.name}.expected.json").read_text()
+    expected = json.loads(text.replace("CHECKOUT", str(path.parent)))
+    assert_contains(msgspec.json.decode(msgspec.json.encode(settings)), expected)
+
+
+@pytest.mark.parametrize("path", configurations("bad"), ids=lambda path: path.name)
+def test_a_bad_configuration_is_refused_with_exactly_this(path: Path) -> None:
+    with pytest.raises(PyfilterError) as error:
+        load(path, around=Surroundings(), library=LIBRARY)
+    assert "\n" not in str(error.value)
+    expected = path.with_name(f"{path.name}.expected").read_text().rstrip("\n")
+    assert str(error.value).replace(str(path), path.name) == expected
+
+
+def test_every_expectation_belongs_to_a_configuration() -> None:
+    for folder in ("good", "bad"):
+        written = {path.name for path in configurations(folder)}
+        expected = {path.name.partition(".expected")[0] for path in (HERE / folder).iterdir()}
+        assert expected == written
+
+
+def test_the_default_configuration_asks_for_our_own_rules_in_the_order_of_the_tutorial() -> None:
+    settings = load(ROOT / "Config" / "config.default.json", around=Surroundings(), library=LIBRARY)
+    assert list(settings.rules) == ["mysql", "apache", "nginx", "ssh"]
+    assert {name: rule.logpath for name, rule in settings.rules.items()} == {
+        "mysql": (),
+        "apache": (),
+        "nginx": (),
+        "ssh": ("/var/log/auth.log",),
+    }
+    assert settings.rules["ssh"].fallback
+    assert settings.rules["ssh"].rule.name == "ssh"
+    assert settings.rules["ssh"].rule.patterns == RULES["sshd"].patterns
+    assert settings.console.directory == str(ROOT / "Log")
+    assert settings.blacklist.v4 == str(ROOT / "Config" / "blacklist.v4")
+    assert settings.warnings == ()
