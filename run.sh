@@ -47,7 +47,8 @@ bring() {
 # A virtual environment cannot be moved: its place is part of what it was made from.
 wanted() {
     printf '%s\n' "$here"
-    cat -- "$here/pyproject.toml" "$here/packaging/requirements.txt"
+    sed '/^\[tool\./,$d' -- "$here/pyproject.toml"
+    cat -- "$here/packaging/requirements.txt"
 }
 
 complete() {
@@ -59,18 +60,19 @@ make_environment() {
     python=$(find_python) || { bring python3 python3-venv && python=$(find_python); } ||
         fail "Python 3.11 or later with its venv module is needed (Debian 12, Ubuntu 24.04 or later have it)"
     say "setting up $venv"
-    rm -rf -- "$venv"
-    "$python" -I -m venv "$venv"
-    "$venv/bin/python" -I -m pip install -q --no-input -r "$here/packaging/requirements.txt" ||
+    # What stands is brought up to date, which needs no network when only we changed.
+    if [ "$(head -n 1 -- "$venv/stamp" 2>/dev/null)" != "$here" ] || ! "$venv/bin/python" -I -c 'import pip' 2>/dev/null; then
+        "$python" -I -m venv --clear "$venv"
+    fi
+    "$venv/bin/python" -I -m pip install -qq --no-input -r "$here/packaging/requirements.txt" ||
         fail "pip could not fetch the packages of packaging/requirements.txt; is there a way to PyPI?"
-    "$venv/bin/python" -I -m pip install -q --no-input --no-deps --no-build-isolation -e "$here" ||
+    "$venv/bin/python" -I -m pip install -qq --no-input --no-deps --no-build-isolation -e "$here" ||
         fail "pip could not install PyFilter from $here"
     "$venv/bin/python" -I -m compileall -q "$here/src" || say "some modules could not be compiled ahead"
     wanted >"$venv/stamp"
 }
 
 set_up() {
-    has_libnftables || bring nftables || say "going on without it: it is needed to ban"
     complete && return
     [ -w "$here" ] || fail "$venv is missing or out of date and may not be written here: run ./run.sh once as root"
     exec 9<"$here"
@@ -87,17 +89,21 @@ may_ban() {
 }
 
 set_up
-[ "${1-}" != --setup ] || exit 0
 if [ -z "${PYFILTER_CONFIG-}" ] && [ -e "$here/Config/config.json" ]; then
     export PYFILTER_CONFIG=$here/Config/config.json
 fi
-case ${1-} in
-    '' | --observe | --ephemeral)
-        if ! may_ban && [[ " $* " != *" --observe "* ]]; then
-            say "without root nothing can be banned: observing only"
-            set -- --observe "$@"
-        fi
-        set -- run "$@"
-        ;;
-esac
+# Under its installed name this is the command pyfilter itself.
+if [ "${0##*/}" != pyfilter ]; then
+    case ${1-} in
+        '' | --observe | --ephemeral | --setup)
+            has_libnftables || bring nftables || say "going on without it: nothing can be banned"
+            [ "${1-}" != --setup ] || exit 0
+            if ! may_ban && [[ " $* " != *" --observe "* ]]; then
+                say "without root nothing can be banned: observing only"
+                set -- --observe "$@"
+            fi
+            set -- run "$@"
+            ;;
+    esac
+fi
 exec "$venv/bin/pyfilter" "$@"

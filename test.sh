@@ -58,8 +58,8 @@ environment() {
     echo "test.sh: setting up $venv"
     rm -rf $venv
     "$python" -I -m venv $venv
-    $venv/bin/python -I -m pip install -q --no-input -r requirements-test.txt
-    $venv/bin/python -I -m pip install -q --no-input --no-deps --no-build-isolation -e .
+    $venv/bin/python -I -m pip install -qq --no-input -r requirements-test.txt
+    $venv/bin/python -I -m pip install -qq --no-input --no-deps --no-build-isolation -e .
     wanted >$venv/stamp
 }
 

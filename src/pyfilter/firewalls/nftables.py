@@ -1,9 +1,21 @@
 # nftables: bans as elements of hash sets in a table of our own, through libnftables in process.
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from pyfilter.addresses import Network
+from pyfilter.errors import FirewallError
+from pyfilter.firewalls import ruleset
+from pyfilter.firewalls.batch import Batch, fold
+from pyfilter.firewalls.kernel import Kernel
+from pyfilter.firewalls.netlink import Bell
+from pyfilter.firewalls.privilege import unprivileged
 from pyfilter.interfaces import Firewall
+from pyfilter.model import Blocked, Decision
+
+if TYPE_CHECKING:
+    from pyfilter.firewalls.libnftables import Libnftables
 
 
 class Nftables(Struct, frozen=True, tag="nftables", tag_field="type", forbid_unknown_fields=True):
@@ -13,4 +25,188 @@ class Nftables(Struct, frozen=True, tag="nftables", tag_field="type", forbid_unk
     size: int = 1_000_000  # elements a set may hold
 
     def open(self) -> Firewall:
-        raise NotImplementedError
+        """Load libnftables; raises FirewallError where it is missing."""
+        from pyfilter.firewalls.libnftables import Libnftables  # noqa: PLC0415 - ctypes, on use
+
+        return NftablesFirewall(self, Libnftables())
+
+
+class NftablesFirewall:
+    """Keeps bans in the table `inet pyfilter`, each with its end in the kernel."""
+
+    name = "nftables"
+
+    def __init__(self, settings: Nftables, library: "Libnftables") -> None:
+        self._settings = settings
+        self._library = library
+        self._here = Kernel(ruleset.NAME)
+        self._prefixes = set(ruleset.USUAL)
+        self._allowed: tuple[Network, ...] = ()
+        self._seal = b""  # what table, chains, rules and sets looked like when they were in order
+        self._generation = -1  # of the ruleset when only we had touched it since it was in order
+        self._bell: Bell | None = None
+
+    def open(self) -> None:
+        """Make the table or mend it in one transaction; its elements stay where they are."""
+        standing = self._here.sets()
+        self._prefixes.update(filter(None, map(ruleset.set_prefix, standing)))
+        generation = self._here.generation()
+        if not self._seal or self._seal != self._sealed():
+            if self._run(self._frame(self._prefixes)):
+                self._replace()
+            generation = self._here.generation()
+            self._seal = self._sealed()
+        self._generation = generation
+
+    def _replace(self) -> None:
+        """Put our table in the place of one that cannot be mended, bans included, without a gap."""
+        held = {subject: blocked.remaining for subject, blocked in self.blocked().items()}
+        commands = [
+            f"add table {ruleset.TABLE}",
+            f"delete table {ruleset.TABLE}",
+            self._frame(self._prefixes),
+        ]
+        self._commit([*commands, *ruleset.elements("add", held, timed=True)])
+
+    def _frame(self, prefixes: Iterable[ruleset.Prefix]) -> str:
+        settings = self._settings
+        return ruleset.frame(prefixes, settings.action, settings.size, self._allowed)
+
+    def apply(self, decisions: Sequence[Decision], now: float) -> None:
+        batch = fold(decisions, now)
+        if not batch.bans and not batch.releases:
+            return
+        known = self._prefixes | set(map(ruleset.prefix, (*batch.bans, *batch.releases)))
+        frame = [self._frame(known)] if known != self._prefixes else []
+        if self._run("\n".join([*frame, *_straight(batch)])):
+            # something is there already, is gone already, or the table itself is gone
+            if not self._here.sets():
+                self.open()
+            self._commit([*frame, *_either_way(batch)])
+        self._prefixes = known
+        if frame:
+            self._seal = self._sealed()
+
+    def protect(self, networks: Iterable[Network]) -> None:
+        allowed = tuple(networks)
+        if allowed == self._allowed and self._seal:
+            return
+        commands = ruleset.allow(allowed)
+        if self._here.sets():
+            self._commit([commands])
+            self._seal = self._sealed()
+        self._allowed = allowed
+
+    def blocked(self) -> dict[Network, Blocked]:
+        kernel = Kernel(ruleset.NAME)  # its own: a long listing is in nobody's way
+        try:
+            found = {}
+            for name in kernel.sets():
+                if where := ruleset.set_prefix(name):
+                    for element in kernel.elements(name):
+                        subject = ruleset.subject(where, element.key)
+                        left = None if element.left is None else element.left / 1000
+                        found[subject] = Blocked(subject, left, element.packets)
+            return found
+        finally:
+            kernel.close()
+
+    def intact(self, expected: int) -> bool:
+        generation = self._here.generation()
+        if not self._seal or self._sealed() != self._seal:
+            return False
+        if generation == self._generation:  # nobody but we touched it since it was in order
+            return True
+        if self._count() != expected:
+            return False
+        self._generation = generation
+        return True
+
+    def _count(self) -> int:
+        counts = self._here.sets()
+        return sum(
+            self._here.count(name) if count is None else count
+            for name, count in counts.items()
+            if ruleset.set_prefix(name)
+        )
+
+    def bell(self) -> int | None:
+        if self._bell is None:
+            self._bell = Bell()
+        return self._bell.fileno()
+
+    def rung(self) -> bool:
+        """Empty the bell; say whether somebody else changed our table.
+
+        Transactions of others on other tables are not ours to mend. Ours are told apart by the
+        generation, which counts transactions one by one.
+        """
+        if self._bell is None:
+            return False
+        ours = self._bell.drain(self._here.mark)
+        return ours and self._here.generation() != self._generation
+
+    def close(self) -> None:
+        self._here.close()
+        self._library.close()
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+
+    def remove(self) -> None:
+        self._commit([f"add table {ruleset.TABLE}", f"delete table {ruleset.TABLE}"])
+        self._seal = b""
+
+    def _sealed(self) -> bytes:
+        return self._here.seal(ruleset.ALLOWED)
+
+    def _run(self, commands: str) -> str:
+        """Run one transaction; keep count of the generations that are ours alone."""
+        before = self._here.generation()
+        error = self._library.run(commands)
+        after = self._here.generation()
+        if before == self._generation and after == (before + 1) & 0xFFFFFFFF:
+            self._generation = after
+        return error
+
+    def _commit(self, commands: Iterable[str]) -> None:
+        if error := self._run("\n".join(commands)):
+            raise _refusal(error, self._settings.size)
+
+
+def _straight(batch: Batch) -> list[str]:
+    """Return commands for what is new and what is there, as it nearly always is."""
+    return [
+        *ruleset.elements("create", batch.bans, timed=True),
+        *ruleset.elements("delete", dict.fromkeys(batch.releases)),
+    ]
+
+
+def _either_way(batch: Batch) -> list[str]:
+    """Return commands that do not care what is there.
+
+    Adding what is there is no error, but leaves its old timeout on older kernels; so it goes and
+    comes back in the same transaction.
+    """
+    gone: Mapping[Network, None] = dict.fromkeys((*batch.bans, *batch.releases))
+    return [
+        *ruleset.elements("add", gone),
+        *ruleset.elements("delete", gone),
+        *ruleset.elements("add", batch.bans, timed=True),
+    ]
+
+
+def _refusal(said: str, size: int) -> FirewallError:
+    if "Operation not permitted" in said:
+        return unprivileged()
+    if "Too many open files in system" in said:  # ENFILE is what nf_tables says of a full set
+        return FirewallError(
+            f"the firewall is full: a set holds {size} elements; raise `size` under [firewall]",
+            recoverable=False,
+        )
+    if "Operation not supported" in said:
+        return FirewallError(
+            f"this kernel cannot do what the firewall needs: {said.splitlines()[0]}",
+            recoverable=False,
+        )
+    return FirewallError(f"nftables refused: {said.splitlines()[0]}")

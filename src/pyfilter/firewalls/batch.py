@@ -1,0 +1,42 @@
+# A batch of decisions as every firewall wants it: one outcome a subject, ends in seconds from now.
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from pyfilter.addresses import Network
+from pyfilter.errors import FirewallError
+from pyfilter.model import Ban, Decision
+
+_SAFE = re.compile(r"[0-9a-f:.]+(?:/[0-9]{1,3})?", re.ASCII)
+
+
+class Batch(Struct, frozen=True):
+    """What to block, for how many seconds (None: for ever), and what to let through."""
+
+    bans: dict[Network, float | None]
+    releases: tuple[Network, ...]
+
+
+def fold(decisions: Sequence[Decision], now: float) -> Batch:
+    """Return the last word on each subject; a ban that has ended is a release.
+
+    Raises FirewallError for text that addresses.py cannot have made: it never reaches a tool.
+    """
+    bans: dict[Network, float | None] = {}
+    releases: dict[Network, None] = {}
+    for decision in decisions:
+        subject = check(decision.subject)
+        bans.pop(subject, None)
+        releases.pop(subject, None)
+        if isinstance(decision, Ban) and (decision.until is None or decision.until > now):
+            bans[subject] = None if decision.until is None else decision.until - now
+        else:
+            releases[subject] = None
+    return Batch(bans, tuple(releases))
+
+
+def check(subject: Network) -> Network:
+    if not _SAFE.fullmatch(subject):
+        raise FirewallError(f"{subject!r} is no canonical network", recoverable=False)
+    return subject

@@ -1,0 +1,195 @@
+# The laboratory of the system tests: network namespaces, wires between them, processes inside.
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import IO, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+_RUNS = count(1)
+# A machine of its own as far as files go: what servers write and who may log in stays inside.
+_PREPARE = """
+set -eu
+mount --make-rprivate /
+mkdir -p "$1/dev" "$1/etc"
+mount -t tmpfs tmpfs "$1/dev"
+for node in null zero full random urandom tty ptmx fd stdin stdout stderr; do cp -a /dev/$node "$1/dev/"; done
+mkdir "$1/dev/pts" "$1/dev/shm"
+mount --bind /dev/pts "$1/dev/pts"
+cp -a /etc/. "$1/etc/"
+mount --bind "$1/etc" /etc
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/log
+mkdir -p /run/sshd /run/lock
+mount --rbind "$1/dev" /dev
+echo ready
+exec sleep infinity
+"""
+_CONNECT = """
+import socket, sys
+source, target, port, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+try:
+    socket.create_connection((target, port), seconds, (source, 0)).close()
+except TimeoutError:
+    print("silence")
+except OSError as error:
+    print(error.strerror)
+else:
+    print("connected")
+"""
+
+
+def need(*tools: str) -> None:
+    """Skip the test, with the reason, where it cannot run."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/lib/systemd"
+    if missing := [tool for tool in tools if shutil.which(tool, path=path) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def eventually(look: Callable[[], T], what: str, within: float = 10.0) -> T:
+    """Return the first true thing that `look` returns; fail when there is none in time."""
+    deadline = time.monotonic() + within
+    while True:
+        if seen := look():
+            return seen
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {within:g} s: {what}")
+        time.sleep(0.02)
+
+
+def run(*argv: str, timeout: float = 30.0) -> str:
+    """Run a command and return its standard output; a failure shows all that it said."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(argv)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@contextmanager
+def running(argv: list[str], log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Keep a child process for the time of the block; its output goes to `log`."""
+    with ExitStack() as stack:
+        out: IO[bytes] | int = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            yield child
+        finally:
+            end(child)
+
+
+def end(child: subprocess.Popen[bytes], seconds: float = 5.0) -> None:
+    """Ask a child to end, and make it end when it will not."""
+    child.terminate()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+@dataclass(frozen=True)
+class Host:
+    """A network namespace, with mounts of its own where it has a holder."""
+
+    name: str
+    holder: int = 0
+
+    def inside(self, *argv: str) -> list[str]:
+        """Return the command line that runs `argv` in here; exec all the way, no process between."""
+        mounts = [f"--mount=/proc/{self.holder}/ns/mnt"] if self.holder else []
+        return ["nsenter", f"--net=/run/netns/{self.name}", *mounts, *argv]
+
+    def run(self, *argv: str, timeout: float = 30.0) -> str:
+        return run(*self.inside(*argv), timeout=timeout)
+
+    def reaches(self, target: str, source: str, port: int = 22, seconds: float = 1.0) -> str:
+        """Try a TCP connection: "connected", "silence" (nothing answers) or the error."""
+        argv = [sys.executable, "-ISc", _CONNECT, source, target, str(port), str(seconds)]
+        return self.run(*argv).strip()
+
+    def path(self, path: str) -> Path:
+        """Return where a file of this host can be seen from outside."""
+        return Path(f"/proc/{self.holder}/root{path}") if self.holder else Path(path)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One end of a cable: who hangs on it, and by which addresses."""
+
+    host: Host
+    v4: tuple[str, ...]
+    v6: tuple[str, ...]
+
+    def reaches(self, target: str, seconds: float = 1.0) -> str:
+        """Try the server from our first address of the target's family."""
+        return self.host.reaches(target, (self.v6 if ":" in target else self.v4)[0], 22, seconds)
+
+
+SERVER_V4, SERVER_V6 = "192.0.2.1", "2001:db8:a::1"
+
+
+class Lab:
+    """A server and those who come to it, each in a network namespace of its own."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._prefix = f"pfsys{os.getpid()}x{next(_RUNS)}"
+        self.folder = folder
+        self.server = self._server()
+
+    def _namespace(self, role: str) -> str:
+        name = f"{self._prefix}-{role}"
+        run("ip", "netns", "add", name)
+        self._stack.callback(run, "ip", "netns", "delete", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        return name
+
+    def _server(self) -> Host:
+        name = self._namespace("server")
+        machine = self.folder / "machine"
+        machine.mkdir(parents=True)
+        log = self.folder / "holder.log"
+        argv = ["unshare", "--mount", "bash", "-c", _PREPARE, "bash", str(machine)]
+        holder = self._stack.enter_context(running([*Host(name).inside(), *argv], log))
+        eventually(lambda: "ready" in log.read_text(), f"private mounts: {log.read_text()}")
+        run("ip", "-n", name, "addr", "add", f"{SERVER_V4}/32", "dev", "lo")
+        return Host(name, holder.pid)
+
+    def guest(self, role: str, v4: tuple[str, ...], v6: tuple[str, ...]) -> Wire:
+        """Wire a new host to the server; it has these addresses and no other way out."""
+        host = Host(self._namespace(role))
+        port = f"to-{role}"[:15]
+        peer = ["type", "veth", "peer", "name", "uplink", "netns", host.name]
+        run("ip", "link", "add", "name", port, "netns", self.server.name, *peer)
+        run("ip", "-n", self.server.name, "link", "set", port, "up")
+        # Neighbours are asked for on the wire itself, so the IPv6 address must be there, not on lo.
+        run("ip", "-n", self.server.name, "addr", "add", f"{SERVER_V6}/128", "dev", port, "nodad")
+        run("ip", "-n", host.name, "link", "set", "uplink", "up")
+        for address in (*v4, *v6):
+            nodad = ["nodad"] if ":" in address else []
+            run("ip", "-n", host.name, "addr", "add", address, "dev", "uplink", *nodad)
+            run("ip", "-n", self.server.name, "route", "add", address, "dev", port)
+        for target in (SERVER_V4, SERVER_V6):
+            run("ip", "-n", host.name, "route", "add", target, "dev", "uplink")
+        return Wire(host, v4, v6)
+
+
+@contextmanager
+def laboratory(folder: Path) -> Iterator[Lab]:
+    """Build a server's machine; everything is taken down at the end."""
+    need("ip", "nsenter", "unshare", "nft")
+    with ExitStack() as stack:
+        yield Lab(stack, folder)
