@@ -8,6 +8,7 @@ import pytest
 
 from pyfilter.errors import PyfilterError
 from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.notifiers import Console
 from pyfilter.settings import load
 from pyfilter.settings.library import Library
 from pyfilter.settings.surroundings import Surroundings
@@ -77,6 +78,6 @@ def test_the_default_configuration_asks_for_our_own_rules_in_the_order_of_the_tu
     assert settings.rules["ssh"].fallback
     assert settings.rules["ssh"].rule.name == "ssh"
     assert settings.rules["ssh"].rule.patterns == RULES["sshd"].patterns
-    assert settings.console.directory == str(ROOT / "Log")
+    assert settings.notifiers == (Console(directory=str(ROOT / "Log")),)
     assert settings.blacklist.v4 == str(ROOT / "Config" / "blacklist.v4")
     assert settings.warnings == ()

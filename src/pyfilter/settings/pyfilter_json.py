@@ -6,6 +6,7 @@ from pyfilter.durations import FOREVER
 from pyfilter.errors import SettingsError
 from pyfilter.firewalls import AnyFirewall
 from pyfilter.model import Limits
+from pyfilter.notifiers import Console
 from pyfilter.settings import json_text
 from pyfilter.settings.firewall import NAMES, firewall
 from pyfilter.settings.json_rules import read_rules
@@ -15,7 +16,6 @@ from pyfilter.settings.section import Section
 from pyfilter.settings.surroundings import Surroundings
 from pyfilter.settings.tree import (
     BlacklistSettings,
-    ConsoleSettings,
     FleetSettings,
     GeoSettings,
     Settings,
@@ -65,7 +65,7 @@ def _settings(top: Section, path: Path, around: Surroundings, library: Library) 
         rules=rules,
         fleet=fleet,
         geo=_geo(top.section("geo"), checkout),
-        console=_logging(top.section("logging"), checkout),
+        notifiers=(_logging(top.section("logging"), checkout),),
         blacklist=_blacklist(path.absolute().parent),
         warnings=warnings,
     )
@@ -110,12 +110,11 @@ def _geo(section: Section, checkout: Path) -> GeoSettings:
     return settings
 
 
-def _logging(section: Section, checkout: Path) -> ConsoleSettings:
+def _logging(section: Section, checkout: Path) -> Console:
     active = section.flag("active", True)
     directory = section.text("directory", "Log")
     section.done()
-    written = active and directory
-    return ConsoleSettings(active=True, directory=str(checkout / directory) if written else "")
+    return Console(directory=str(checkout / directory) if active and directory else "")
 
 
 def _blacklist(folder: Path) -> BlacklistSettings:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pyfilter.errors import SettingsError
 from pyfilter.firewalls import AnyFirewall
+from pyfilter.notifiers import AnyNotifier, Console, Lines
 from pyfilter.settings.documents import Document
 from pyfilter.settings.firewall import NAMES, firewall
 from pyfilter.settings.library import Library
@@ -17,7 +18,6 @@ from pyfilter.settings.section import Section
 from pyfilter.settings.surroundings import Surroundings
 from pyfilter.settings.tree import (
     BlacklistSettings,
-    ConsoleSettings,
     FleetSettings,
     GeoSettings,
     Settings,
@@ -99,7 +99,7 @@ def _settings(top: Section, path: str, around: Surroundings, library: Library) -
         rules=rules,
         fleet=fleet,
         geo=_geo(top.section("geo")),
-        console=_console(top.section("console")),
+        notifiers=_console(top.section("console")),
         blacklist=_blacklist(top.section("blacklist")),
         warnings=() if rules else (f"{path}: no rule is on; name one, for instance [rules.sshd]",),
     )
@@ -185,12 +185,10 @@ def _geo(section: Section) -> GeoSettings:
     return settings
 
 
-def _console(section: Section) -> ConsoleSettings:
-    settings = ConsoleSettings(
-        active=section.flag("active"), directory=_absolute(section, "directory")
-    )
+def _console(section: Section) -> tuple[AnyNotifier, ...]:
+    active, directory = section.flag("active"), _absolute(section, "directory")
     section.done()
-    return settings
+    return (Console(directory=directory),) if active else (Lines(),)
 
 
 def _blacklist(section: Section) -> BlacklistSettings:

@@ -4,6 +4,7 @@ from msgspec import Struct
 from pyfilter.firewalls import AnyFirewall, Nftables
 from pyfilter.matching.rule import Rule
 from pyfilter.model import Limits
+from pyfilter.notifiers import AnyNotifier, Lines
 
 
 class RuleSettings(Struct, frozen=True):
@@ -34,13 +35,6 @@ class GeoSettings(Struct, frozen=True):
     database: str = ""  # empty: the bundled one
 
 
-class ConsoleSettings(Struct, frozen=True):
-    """How the original PyFilter speaks: console lines and hourly log files."""
-
-    active: bool = False
-    directory: str = ""  # empty: no files
-
-
 class BlacklistSettings(Struct, frozen=True):
     v4: str = ""  # empty: no such file is kept
     v6: str = ""
@@ -61,6 +55,6 @@ class Settings(Struct, frozen=True):
     rules: dict[str, RuleSettings] = {}
     fleet: FleetSettings | None = None
     geo: GeoSettings = GeoSettings()
-    console: ConsoleSettings = ConsoleSettings()
+    notifiers: tuple[AnyNotifier, ...] = (Lines(),)
     blacklist: BlacklistSettings = BlacklistSettings()
     warnings: tuple[str, ...] = ()  # what a person should know, yet is no error
