@@ -16,7 +16,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 _RUNS = count(1)
-# A machine of its own as far as files go: what servers write and who may log in stays inside.
 _PREPARE = """
 set -eu
 mount --make-rprivate /
@@ -34,6 +33,7 @@ mount --rbind "$1/dev" /dev
 echo ready
 exec sleep infinity
 """
+_LOGIN = ("HOME=/root", "LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 _CONNECT = """
 import socket, sys
 source, target, port, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
@@ -106,9 +106,12 @@ class Host:
 
     name: str
     holder: int = 0
+    booted: bool = False  # holder is the init of a container
 
     def inside(self, *argv: str) -> list[str]:
         """Return the command line that runs `argv` in here; exec all the way, no process between."""
+        if self.booted:
+            return ["nsenter", f"--target={self.holder}", "--all", "env", "-i", *_LOGIN, *argv]
         mounts = [f"--mount=/proc/{self.holder}/ns/mnt"] if self.holder else []
         return ["nsenter", f"--net=/run/netns/{self.name}", *mounts, *argv]
 
@@ -138,17 +141,21 @@ class Wire:
         return self.host.reaches(target, (self.v6 if ":" in target else self.v4)[0], 22, seconds)
 
 
+House = Callable[[str, Path, ExitStack], Host]  # where the server in a network namespace lives
 SERVER_V4, SERVER_V6 = "192.0.2.1", "2001:db8:a::1"
 
 
 class Lab:
     """A server and those who come to it, each in a network namespace of its own."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, house: House) -> None:
         self._stack = stack
         self._prefix = f"pfsys{os.getpid()}x{next(_RUNS)}"
+        folder.mkdir(parents=True)
         self.folder = folder
-        self.server = self._server()
+        name = self._namespace("server")
+        run("ip", "-n", name, "addr", "add", f"{SERVER_V4}/32", "dev", "lo")
+        self.server = house(name, folder, stack)
 
     def _namespace(self, role: str) -> str:
         name = f"{self._prefix}-{role}"
@@ -156,17 +163,6 @@ class Lab:
         self._stack.callback(run, "ip", "netns", "delete", name)
         run("ip", "-n", name, "link", "set", "lo", "up")
         return name
-
-    def _server(self) -> Host:
-        name = self._namespace("server")
-        machine = self.folder / "machine"
-        machine.mkdir(parents=True)
-        log = self.folder / "holder.log"
-        argv = ["unshare", "--mount", "bash", "-c", _PREPARE, "bash", str(machine)]
-        holder = self._stack.enter_context(running([*Host(name).inside(), *argv], log))
-        eventually(lambda: "ready" in log.read_text(), f"private mounts: {log.read_text()}")
-        run("ip", "-n", name, "addr", "add", f"{SERVER_V4}/32", "dev", "lo")
-        return Host(name, holder.pid)
 
     def guest(self, role: str, v4: tuple[str, ...], v6: tuple[str, ...]) -> Wire:
         """Wire a new host to the server; it has these addresses and no other way out."""
@@ -187,9 +183,19 @@ class Lab:
         return Wire(host, v4, v6)
 
 
+def own_mounts(netns: str, folder: Path, stack: ExitStack) -> Host:
+    """House the server in private mounts: what it logs and who may log in stays inside."""
+    machine, log = folder / "machine", folder / "holder.log"
+    machine.mkdir()
+    argv = ["unshare", "--mount", "bash", "-c", _PREPARE, "bash", str(machine)]
+    holder = stack.enter_context(running([*Host(netns).inside(), *argv], log))
+    eventually(lambda: "ready" in log.read_text(), "private mounts")
+    return Host(netns, holder.pid)
+
+
 @contextmanager
-def laboratory(folder: Path) -> Iterator[Lab]:
+def laboratory(folder: Path, house: House = own_mounts) -> Iterator[Lab]:
     """Build a server's machine; everything is taken down at the end."""
     need("ip", "nsenter", "unshare", "nft")
     with ExitStack() as stack:
-        yield Lab(stack, folder)
+        yield Lab(stack, folder, house)
