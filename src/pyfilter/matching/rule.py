@@ -14,7 +14,8 @@ class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
     ban: bool = False  # bans at once
     # An expression of an original PyFilter: `match` is a regular expression that is searched for,
     # and its groups mean, in order: time, ip, url, status, or either (a time or the address).
-    groups: tuple[Literal["time", "ip", "url", "status", "either"], ...] = ()
+    # Expressions taken over from elsewhere may also have host, user and "" (nothing).
+    groups: tuple[Literal["time", "ip", "host", "user", "url", "status", "either", ""], ...] = ()
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,121 @@
+# Matching: one pattern of a rule, made ready: placeholders become a tree, the tree is checked,
+# and an expression for Python `re` on bytes comes out.
+import re
+import warnings
+
+from msgspec import Struct
+
+from pyfilter.errors import RuleError
+from pyfilter.matching.emit import emit, named
+from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.matching.safety import danger, explodes
+from pyfilter.matching.syntax import ExpressionError, Parser
+from pyfilter.matching.timestamps import STAMP
+from pyfilter.matching.tree import (
+    ANY,
+    FOREVER,
+    Anchor,
+    Char,
+    Group,
+    Node,
+    Repeat,
+    Seq,
+    captures,
+    walk,
+)
+
+CAPTURES = ("ip", "host", "user", "time", "pid", "port")
+_QUOTED = r'[^"\\]*(?:\\.[^"\\]*)*'
+
+
+def _tree(text: str) -> Node:
+    return Parser(text, {}).parse()
+
+
+# An address is read as any run of its characters; addresses.address decides whether it is one.
+PLACEHOLDERS: dict[str, Node] = {
+    "ip": Group("ip", _tree(r"[0-9A-Fa-f:.]{2,45}")),
+    "host": Group("host", _tree(r"[0-9A-Za-z._:%-]{1,255}")),
+    "user": Group("user", Repeat(Char(ANY), 0, FOREVER)),
+    "name": Group("user", _tree(r"\S{1,255}")),
+    "time": Group("time", _tree(STAMP)),
+    "pid": Group("pid", _tree(r"\d{1,10}")),
+    "port": Group("port", _tree(r"\d{1,5}")),
+    "method": _tree(r"[A-Za-z_-]{1,32}"),
+    "url": _tree(_QUOTED),
+    "status": _tree(r"\d{3}"),
+    "*": Repeat(Char(ANY), 0, FOREVER),
+    "quoted": _tree(_QUOTED),
+    "word": _tree(r"\S+"),
+    "n": _tree(r"\d+"),
+}
+
+
+class Compiled(Struct, frozen=True):
+    """A pattern ready for use; `body` has no anchors, which the engine adds."""
+
+    pattern: Pattern
+    body: Node | None  # None: an expression of the user's own that only Python `re` reads
+    regex: re.Pattern[bytes]  # whole message, or, for a regex pattern, anywhere in the line
+    names: tuple[str, ...]  # what it captures
+
+
+def compile_pattern(rule: Rule, pattern: Pattern) -> Compiled:
+    """Return a pattern ready for use. Raises RuleError that names rule, pattern and reason."""
+    try:
+        if pattern.groups:
+            return _own(pattern)
+        return _anchored(rule, pattern)
+    except (ExpressionError, re.error, ValueError, OverflowError, RecursionError) as error:
+        raise RuleError(f"rule {rule.name}: pattern {pattern.match!r}: {error}") from None
+
+
+def whole(text: str) -> Node:
+    """Return the tree between ^ and $. Raises ExpressionError when it is not anchored."""
+    node = Parser(text, PLACEHOLDERS).parse()
+    parts = node.parts if isinstance(node, Seq) and len(node.parts) > 1 else (node, node)
+    if parts[0] != Anchor("^") or parts[-1] != Anchor("$"):
+        raise ExpressionError("it must start with ^ and end with $, so that it describes it whole")
+    inner = Seq(parts[1:-1])
+    if any(isinstance(part, Anchor) and part.text in "^$" for part in walk(inner)):
+        raise ExpressionError("^ and $ stand only at its two ends")
+    return inner
+
+
+def _anchored(rule: Rule, pattern: Pattern) -> Compiled:
+    body = whole(pattern.match)
+    names = captures(body)
+    for name in set(names):
+        if names.count(name) > 1:
+            raise ExpressionError(f"<{name}> stands in it twice")
+    if not {"ip", "host"} & ({*names} | {*rule.fields}):
+        raise ExpressionError("it has no address: write <ip> or <host> where the service writes it")
+    if "ip" in names and "host" in names:
+        raise ExpressionError("it has both <ip> and <host>; one of them is the address")
+    if why := danger(body):
+        raise ExpressionError(why)
+    expression = emit(body, named).encode("latin-1")
+    return Compiled(pattern, body, re.compile(expression, re.ASCII), names)
+
+
+def _own(pattern: Pattern) -> Compiled:
+    """Take an expression over as it stands; its groups are named by position."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python will read otherwise one day
+        regex = re.compile(pattern.match.encode("utf-8", "surrogateescape"))
+    names = pattern.groups
+    if len(names) != regex.groups:
+        raise ValueError(f"it has {regex.groups} groups and {len(names)} names for them")
+    if not {"ip", "host", "either"} & {*names}:
+        raise ValueError("none of its groups is an address (ip, host or either)")
+    body = _read(pattern.match)
+    if body is not None and (why := explodes(body)):
+        raise ValueError(why)
+    return Compiled(pattern, body, regex, names)
+
+
+def _read(expression: str) -> Node | None:
+    try:
+        return Parser(expression).parse()
+    except ExpressionError:
+        return None

@@ -1,0 +1,162 @@
+# Matching: what one line means to one rule, by Python `re` alone. This is the reference: scanner and
+# fast paths may only be quicker, never different.
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+
+from pyfilter.addresses import address
+from pyfilter.errors import AddressError, RuleError
+from pyfilter.matching.emit import emit, silent
+from pyfilter.matching.header import compile_header, read_header, unrepeated
+from pyfilter.matching.pattern import Compiled, compile_pattern, whole
+from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.matching.syntax import ExpressionError
+
+_LONGEST_SEARCHED = 2048  # bytes of a line that a user's own unanchored expression is tried on
+_BREAKS = re.compile(rb"[\r\n]+")
+
+
+class Message(NamedTuple):
+    """The part of a line that patterns describe, and what stands around it."""
+
+    text: bytes
+    stamp: bytes = b""
+    pid: bytes = b""
+    repeats: int = 1
+    fields: Mapping[str, bytes] = MappingProxyType({})
+
+
+class Hit(NamedTuple):
+    """A pattern that a line fits, with what it captured."""
+
+    pattern: Pattern
+    address: bytes
+    stamp: bytes
+    user: bytes
+    pid: bytes
+    port: bytes
+    repeats: int
+
+
+class Reader:
+    """Reads lines for one rule."""
+
+    def __init__(self, rule: Rule, kinds: Collection[str] = ()) -> None:
+        """Compile the rule's patterns of these kinds (none: the rule's own choice).
+
+        Patterns of weight 0 are always read: they are knowledge, not failures. Raises RuleError.
+        """
+        self.rule = rule
+        wanted = kinds or rule.kinds or {pattern.kind for pattern in rule.patterns}
+        self.patterns: tuple[Compiled, ...] = tuple(
+            compile_pattern(rule, pattern)
+            for pattern in rule.patterns
+            if pattern.kind in wanted or pattern.weight == 0
+        )
+        self._header = compile_header(rule.tags) if rule.format == "syslog" else None
+        self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
+
+    def hit(self, line: bytes) -> Hit | None:
+        """Return what a line (without its newline) means to this rule, None if nothing."""
+        message = self.message(line)
+        if message is None or any(regex.fullmatch(message.text) for regex in self._ignore):
+            return None
+        for compiled in self.patterns:
+            if found := self._captured(compiled, message):
+                return self._made(compiled, message, found)
+        return None
+
+    def message(self, line: bytes) -> Message | None:
+        """Return what patterns are held against, None when the line is not this rule's at all."""
+        line = line.removesuffix(b"\r")
+        if self.rule.format == "json":
+            return self._from_json(line)
+        if self._header is None:
+            return Message(line)
+        header = read_header(self._header, line)
+        if header is None:
+            return None
+        text, repeats = unrepeated(line[header.end :])
+        return Message(text, header.stamp, header.pid, repeats)
+
+    def _captured(self, compiled: Compiled, message: Message) -> dict[str, bytes] | None:
+        pattern, text = compiled.pattern, message.text
+        if not pattern.groups:
+            match = compiled.regex.fullmatch(text)
+            return match.groupdict(b"") if match else None
+        match = compiled.regex.search(text[:_LONGEST_SEARCHED])
+        if not match:
+            return None
+        found: dict[str, bytes] = {}
+        for name, value in zip(compiled.names, match.groups(b""), strict=True):
+            either = "ip" if "ip" not in found and _is_address(value) else "time"
+            found[either if name == "either" else name] = value
+        status = found.get("status", b"").decode("latin-1")
+        return None if self.rule.statuses and status not in self.rule.statuses else found
+
+    def _made(self, compiled: Compiled, message: Message, found: dict[str, bytes]) -> Hit:
+        def value(name: str, otherwise: bytes = b"") -> bytes:
+            return found.get(name) or message.fields.get(name, otherwise)
+
+        return Hit(
+            compiled.pattern,
+            value("ip") or value("host"),
+            value("time", message.stamp),
+            value("user"),
+            value("pid", message.pid),
+            value("port"),
+            message.repeats,
+        )
+
+    def _from_json(self, line: bytes) -> Message | None:
+        try:
+            table = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        names = {"message": "message", **self.rule.fields}
+        fields = {key: _field(table, name) for key, name in names.items()}
+        text = fields.pop("message")
+        return Message(text, fields=fields) if text else None
+
+
+def _is_address(raw: bytes) -> bool:
+    try:
+        address(raw.decode("latin-1"))
+    except AddressError:
+        return False
+    return True
+
+
+def _field(table: object, names: str) -> bytes:
+    """Return one field, or several (parted by spaces in `names`) joined by spaces."""
+    return b" ".join(_text(_dig(table, name)) for name in names.split())
+
+
+def _dig(value: object, path: str) -> object:
+    for key in path.split("."):
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict):
+            value = value.get(key)
+        else:
+            return None
+    return value
+
+
+def _text(value: object) -> bytes:
+    if value is None or isinstance(value, dict):
+        return b""
+    if isinstance(value, list):
+        value = value[0] if value else ""
+    text = value if isinstance(value, str) else str(value)
+    return _BREAKS.sub(b" ", text.encode("utf-8", "surrogatepass"))
+
+
+def _compile_ignore(rule: Rule, text: str) -> re.Pattern[bytes]:
+    try:
+        return re.compile(emit(whole(text), silent).encode("latin-1"), re.ASCII)
+    except (ExpressionError, re.error, ValueError) as error:
+        raise RuleError(f"rule {rule.name}: ignore {text!r}: {error}") from None
