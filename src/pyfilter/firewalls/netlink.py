@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.privilege import unprivileged
@@ -22,6 +22,7 @@ _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _FAMILY = struct.Struct("=BBH")
+_NOTICE = struct.Struct(">BBH")  # family, version, lower half of the generation
 _PAYLOAD = _HEADER.size + _FAMILY.size
 _DATAGRAM = 1 << 16
 _BELL_BUFFER = 1 << 18
@@ -118,21 +119,33 @@ class Bell:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def drain(self, mark: bytes) -> bool:
-        """Empty the socket; say whether what was in it, or was lost of it, concerns the mark."""
-        marked = False
+    def drain(self) -> list[bytes] | None:
+        """Empty the socket; None where the kernel had to drop some of what was in it."""
+        notices: list[bytes] = []
+        lost = False
         while True:
             try:
-                marked = mark in self._socket.recv(_DATAGRAM) or marked
+                notices.append(self._socket.recv(_DATAGRAM))
             except BlockingIOError:
-                return marked
+                return None if lost else notices
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise FirewallError(f"the bell is broken: {error.strerror}") from error
-                marked = True
+                lost = True
 
     def close(self) -> None:
         self._socket.close()
+
+
+def generations(notices: Iterable[bytes], mark: bytes) -> set[int]:
+    """Return the transactions, by the lower half of their generation, that concern our table."""
+    found = set()
+    for data in notices:
+        for start, _, _, _ in _messages(data):
+            family, _, generation = _NOTICE.unpack_from(data, start + _HEADER.size)
+            if family == _NFPROTO_INET and data.startswith(mark, start + _PAYLOAD):
+                found.add(generation)
+    return found
 
 
 def _socket(groups: int) -> socket.socket:

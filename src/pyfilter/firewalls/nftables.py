@@ -9,13 +9,16 @@ from pyfilter.errors import FirewallError
 from pyfilter.firewalls import ruleset
 from pyfilter.firewalls.batch import Batch, fold
 from pyfilter.firewalls.kernel import Kernel
-from pyfilter.firewalls.netlink import Bell
+from pyfilter.firewalls.netlink import Bell, generations
 from pyfilter.firewalls.privilege import unprivileged
 from pyfilter.interfaces import Firewall
 from pyfilter.model import Blocked, Decision
 
 if TYPE_CHECKING:
     from pyfilter.firewalls.libnftables import Libnftables
+
+
+_MANY = 200  # decisions
 
 
 class Nftables(Struct, frozen=True, tag="nftables", tag_field="type", forbid_unknown_fields=True):
@@ -44,6 +47,7 @@ class NftablesFirewall:
         self._allowed: tuple[Network, ...] = ()
         self._seal = b""  # what table, chains, rules and sets looked like when they were in order
         self._generation = -1  # of the ruleset when only we had touched it since it was in order
+        self._ours: set[int] = set()  # lower halves of those since the bell was last emptied
         self._bell: Bell | None = None
 
     def open(self) -> None:
@@ -78,8 +82,8 @@ class NftablesFirewall:
             return
         known = self._prefixes | set(map(ruleset.prefix, (*batch.bans, *batch.releases)))
         frame = [self._frame(known)] if known != self._prefixes else []
-        if self._run("\n".join([*frame, *_straight(batch)])):
-            # something is there already, is gone already, or the table itself is gone
+        # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
+        if len(decisions) < _MANY or self._run("\n".join([*frame, *_straight(batch)])):
             if not self._here.sets():
                 self.open()
             self._commit([*frame, *_either_way(batch)])
@@ -138,13 +142,16 @@ class NftablesFirewall:
     def rung(self) -> bool:
         """Empty the bell; say whether somebody else changed our table.
 
-        Transactions of others on other tables are not ours to mend. Ours are told apart by the
-        generation, which counts transactions one by one.
+        What others do to other tables is not ours to mend. Our own transactions are known by their
+        generation: the kernel numbers them one by one.
         """
         if self._bell is None:
             return False
-        ours = self._bell.drain(self._here.mark)
-        return ours and self._here.generation() != self._generation
+        notices, ours = self._bell.drain(), self._ours
+        self._ours = set()
+        if self._here.generation() == self._generation:
+            return False
+        return notices is None or bool(generations(notices, self._here.mark) - ours)
 
     def close(self) -> None:
         self._here.close()
@@ -165,8 +172,11 @@ class NftablesFirewall:
         before = self._here.generation()
         error = self._library.run(commands)
         after = self._here.generation()
-        if before == self._generation and after == (before + 1) & 0xFFFFFFFF:
-            self._generation = after
+        if not error and after == (before + 1) & 0xFFFFFFFF:
+            if self._bell is not None:
+                self._ours.add(after & 0xFFFF)
+            if before == self._generation:
+                self._generation = after
         return error
 
     def _commit(self, commands: Iterable[str]) -> None:
