@@ -1,0 +1,93 @@
+# What to read at start: the rest of rotated files, then the present one, from when and where.
+import os
+from contextlib import suppress
+
+from pyfilter.interfaces import Stamp
+from pyfilter.sources.marks import Mark, fits
+from pyfilter.sources.paths import rotations
+from pyfilter.sources.search import find_time
+from pyfilter.sources.tail import Tail
+
+_ROTATED = 16  # rotated files looked at, the newest
+_UNREAD = 256 << 20  # bytes that were missed and are older than anybody asked for: no more of them
+
+
+def open_log(path: str) -> int:
+    """Open for reading without side effects on anything odd. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def open_past(
+    path: str, real: str, marks: tuple[Mark, ...], since: float, stamp: Stamp
+) -> list[Tail]:
+    """Open a log and its rotated forms as far as they hold something to read, the oldest first.
+
+    To be read is what was written since `since`, and what is behind the marks. Raises OSError
+    when the log itself is there and cannot be opened.
+    """
+    tails = _open_all(path, real)
+    current = tails[-1] if tails and tails[-1].name == real else None
+    marked = _match(tails, marks)
+    first = min((tails.index(tail) for tail in marked), default=len(tails))
+    if marks and not marked and current:  # what we read is gone: all that is here came after it
+        first = len(tails) - 1
+    kept = []
+    for number, tail in enumerate(tails):
+        tail.until = os.fstat(tail.fd).st_size
+        mark = marked.get(tail)
+        if mark:
+            tail.resume(mark)
+        elif number < first < len(tails) and marked:
+            tail.seen = tail.until
+        unread = tail.seen if number >= first else None
+        _place(tail, unread, since, stamp, mark)
+        if tail is current or tail.offset < tail.until:
+            kept.append(tail)
+        else:
+            tail.close()
+    return kept
+
+
+def _open_all(path: str, real: str) -> list[Tail]:
+    tails = []
+    for name in rotations(real)[-_ROTATED:]:
+        with suppress(OSError):  # gone again, or not for us to read
+            tails.append(Tail(path, open_log(name), real, name))
+    try:
+        tails.append(Tail(path, open_log(real), real))
+    except FileNotFoundError:
+        return tails
+    except OSError:
+        for tail in tails:
+            tail.close()
+        raise
+    return tails
+
+
+def _match(tails: list[Tail], marks: tuple[Mark, ...]) -> dict[Tail, Mark]:
+    """Find each mark's file: the same inode first, else a copy with the same content."""
+    marked: dict[Tail, Mark] = {}
+    for mark in marks:
+        same = [tail for tail in tails if tail.key[1] == mark.ino]
+        copies = [tail for tail in tails if tail.key[1] != mark.ino and mark.offset]
+        for tail in same + copies:
+            if tail not in marked and fits(mark, tail.fd):
+                marked[tail] = mark
+                break
+    return marked
+
+
+def _place(tail: Tail, unread: int | None, since: float, stamp: Stamp, mark: Mark | None) -> None:
+    size = tail.until
+    old = os.fstat(tail.fd).st_mtime < since
+    wanted = size if old else find_time(tail.fd, size, since, stamp)
+    if unread is None:
+        tail.place(size if wanted is None else wanted)
+    elif wanted is None or unread < wanted:
+        behind = (size if wanted is None else wanted) - _UNREAD
+        if unread >= behind:
+            tail.place(unread, skipping=mark is not None and mark.skipping)
+        else:
+            tail.place(behind, skipping=True)
+    else:
+        tail.place(wanted)

@@ -1,0 +1,109 @@
+# Log files by inotify: paths and globs -> Block, across rotation, truncation and restart.
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from msgspec import Struct
+
+from pyfilter.interfaces import Clock, Source, Stamp
+from pyfilter.model import Block, Position, SourceState
+from pyfilter.sources.marks import Mark, decode, encode
+from pyfilter.sources.open_files import OpenFiles
+from pyfilter.sources.tail import Piece, Tail
+from pyfilter.sources.watch import Watch
+
+
+class Files(Struct, frozen=True, tag="files", tag_field="type", forbid_unknown_fields=True):
+    """Paths and globs of log files."""
+
+    paths: tuple[str, ...]
+
+    def open(self, stamp: Stamp, clock: Clock) -> Source:
+        return FileSource(self.paths, stamp, clock)
+
+
+class FileSource:
+    """Yields the lines of files as they are written."""
+
+    def __init__(self, paths: tuple[str, ...], stamp: Stamp, clock: Clock, name: str = "") -> None:
+        self.name = name or " ".join(paths)
+        self._stamp = stamp
+        self._clock = clock
+        self._open = OpenFiles(paths, stamp, clock)
+        self._marks: tuple[Mark, ...] = ()
+        self._polling = False
+        self._lines = self._dropped = 0
+        self._last = b""
+        self._last_at: float | None = None
+
+    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:
+        watch = Watch()
+        self._marks = decode(resume.token) if resume else ()
+        try:
+            ready = deque(self._open.begin(watch, self._marks, since))
+            while True:
+                while ready:
+                    piece = self._take(ready)
+                    if piece is not None and piece.data:
+                        yield self._block(piece)
+                        await asyncio.sleep(0)  # other sources come between two blocks
+                self._polling = watch.polling
+                ready.extend(self._open.look(await watch.changes(self._open.patience())))
+        finally:
+            self._marks = tuple(self._open.marks())
+            self._open.close()
+            watch.close()
+
+    def position(self) -> Position | None:
+        marks = list(self._open.marks()) or self._marks
+        return Position(self.name, encode(marks)) if marks else None
+
+    def state(self) -> SourceState:
+        state, detail = self._open.state()
+        if self._polling:
+            detail = "; ".join(
+                filter(None, ["polling every 250 ms: inotify limits reached", detail])
+            )
+        if self._dropped:
+            detail = "; ".join(filter(None, [detail, f"{self._dropped} overlong lines left out"]))
+        return SourceState(
+            source=self.name,
+            state=state,
+            detail=detail,
+            lines=self._lines,
+            last_line=self._last_line(),
+            lag=self._open.lag(),
+        )
+
+    def _take(self, ready: deque[Tail]) -> Piece | None:
+        """Take from the first file; put it back in line when it has more."""
+        tail = ready.popleft()
+        if tail.fd < 0:
+            return None
+        try:
+            piece = tail.take()
+        except OSError as error:
+            self._open.failed(tail, error)
+            return None
+        if piece is None:
+            ready.appendleft(tail)
+            ready.extendleft(self._open.rewritten(tail))
+            return None
+        self._dropped += piece.dropped
+        if piece.more and tail.closing is None:
+            ready.append(tail)
+        elif piece.more:
+            ready.appendleft(tail)
+        return piece
+
+    def _block(self, piece: Piece) -> Block:
+        block = Block(self.name, piece.data, self._clock(), piece.live, piece.again)
+        self._lines += piece.data.count(b"\n")
+        self._last_at = block.read_at
+        start = piece.data.rfind(b"\n", 0, -1) + 1
+        self._last = b"" if piece.live else piece.data[start:-1]
+        return block
+
+    def _last_line(self) -> float | None:
+        time = self._stamp(self._last) if self._last else None
+        return self._last_at if time is None else time

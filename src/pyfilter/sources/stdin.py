@@ -1,0 +1,73 @@
+# Standard input -> Block, for pipes such as `tail -F … | pyfilter run`; it cannot be resumed.
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from msgspec import Struct
+
+from pyfilter.interfaces import Clock, Source, Stamp
+from pyfilter.model import Block, Position, SourceState
+from pyfilter.sources.lines import BLOCK, Cutter, without_overlong
+
+
+class Stdin(Struct, frozen=True, tag="stdin", tag_field="type", forbid_unknown_fields=True):
+    """Standard input, or another descriptor that is open already."""
+
+    descriptor: int = 0
+
+    def open(self, stamp: Stamp, clock: Clock) -> Source:  # noqa: ARG002  every source is opened alike
+        return StdinSource(self.descriptor, clock)
+
+
+class StdinSource:
+    """Yields the lines of a descriptor until it ends."""
+
+    def __init__(self, descriptor: int, clock: Clock) -> None:
+        self.name = "-"
+        self._fd = descriptor
+        self._clock = clock
+        self._ended = ""
+        self._lines = self._dropped = 0
+        self._last_at: float | None = None
+
+    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:  # noqa: ARG002  a stream has no past
+        cutter = Cutter()
+        while chunk := await self._chunk():
+            data, dropped = without_overlong(cutter.feed(chunk))
+            self._dropped += dropped
+            if data:
+                self._lines += data.count(b"\n")
+                self._last_at = self._clock()
+                yield Block(self.name, data, self._last_at)
+                await asyncio.sleep(0)  # other sources come between two blocks
+        self._dropped += cutter.dropped
+        self._ended = "standard input has ended"
+
+    def position(self) -> Position | None:
+        return None
+
+    def state(self) -> SourceState:
+        words = [self._ended] if self._ended else []
+        if self._dropped:
+            words.append(f"{self._dropped} overlong lines left out")
+        return SourceState(
+            source=self.name,
+            state="blind" if self._ended else "ok",
+            detail="; ".join(words),
+            lines=self._lines,
+            last_line=self._last_at,
+        )
+
+    async def _chunk(self) -> bytes:
+        """Return what is there, waiting for it if need be; nothing at the end."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        try:
+            loop.add_reader(self._fd, readable.set)
+        except PermissionError:  # a regular file is always readable
+            return os.read(self._fd, BLOCK)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._fd)
+        return os.read(self._fd, BLOCK)
