@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from system.lab import ROOT, Host, eventually, need, run, running
+from system.lab import ROOT, Host, eventually, run, running
 
 CACHE = Path(os.environ.get("PYFILTER_TEST_CACHE", "/var/cache/pyfilter-tests"))
-CHECKOUT = "/usr/local/PyFilter"
+NAME = "your-server"
 WHEELS = "/mnt/wheels"
 _MIRROR = "http://deb.debian.org/debian"
 _PACKAGES = (
@@ -58,9 +58,8 @@ def _wheels() -> Path:
     return wheels
 
 
-def _move_in(root: Path) -> None:
+def clone_into(target: Path) -> None:
     """Copy the checkout as git would clone it, with what is not committed yet."""
-    target = root / CHECKOUT.lstrip("/")
     target.mkdir(parents=True)
     listed = [
         "git",
@@ -76,41 +75,56 @@ def _move_in(root: Path) -> None:
     argv = ["tar", "-C", str(ROOT), "--null", "--ignore-failed-read", "-T", "-", "-c"]
     packed = subprocess.run(argv, input=files, stdout=subprocess.PIPE, check=True).stdout
     subprocess.run(["tar", "-C", str(target), "-x"], input=packed, check=True)
-    (root / "etc" / "pip.conf").write_text(_PIP)
-    (root / WHEELS.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
-def booted_debian(netns: str, folder: Path, stack: ExitStack) -> Host:
-    """House the server in a booted container; skip the test where that is impossible."""
-    need("debootstrap", "systemd-nspawn", "nsenter", "git")
-    root, wheels = folder / "root", _wheels()
-    root.mkdir()
-    (folder / "layers").mkdir()
-    run("mount", "-t", "tmpfs", "tmpfs", str(folder / "layers"))
-    stack.callback(run, "umount", "--lazy", str(folder / "layers"))
-    for part in ("upper", "work"):
-        (folder / "layers" / part).mkdir()
-    layers = f"lowerdir={_debian()},upperdir={folder}/layers/upper,workdir={folder}/layers/work"
-    run("mount", "-t", "overlay", "overlay", "-o", layers, str(root))
-    stack.callback(run, "umount", "--lazy", str(root))
-    _move_in(root)
-    argv = ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", f"--machine={netns}"]
-    argv += ["--register=no", "--keep-unit", "--link-journal=no", "--console=pipe"]
-    argv += [f"--network-namespace-path=/run/netns/{netns}", f"--bind-ro={wheels}:{WHEELS}"]
-    nspawn = stack.enter_context(running(argv, folder / "boot.log"))
-    return Host(netns, _booted(nspawn, folder / "boot.log"), booted=True)
+class Debian:
+    """A machine that can be switched on and off; its disk stays until the end of the test."""
+
+    def __init__(self, netns: str, folder: Path, stack: ExitStack) -> None:
+        self.netns, self.root = netns, folder / "root"
+        self._log, self._wheels, self._stack = folder / "boot.log", _wheels(), stack
+        layers = folder / "layers"
+        for part in (self.root, layers):
+            part.mkdir()
+        run("mount", "-t", "tmpfs", "tmpfs", str(layers))
+        stack.callback(run, "umount", "--lazy", str(layers))
+        for name in ("upper", "work"):
+            (layers / name).mkdir()
+        options = f"lowerdir={_debian()},upperdir={layers}/upper,workdir={layers}/work"
+        run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
+        stack.callback(run, "umount", "--lazy", str(self.root))
+        (self.root / "etc" / "pip.conf").write_text(_PIP)
+        (self.root / WHEELS.lstrip("/")).mkdir(parents=True)
+
+    def switch_on(self) -> Host:
+        """Boot; skip the test where that is impossible."""
+        argv = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}"]
+        argv += [f"--machine={self.netns}", f"--hostname={NAME}", "--console=pipe"]
+        argv += ["--register=no", "--keep-unit", "--link-journal=no"]
+        argv += [f"--network-namespace-path=/run/netns/{self.netns}"]
+        argv += [f"--bind-ro={self._wheels}:{WHEELS}"]
+        self._nspawn = self._stack.enter_context(running(argv, self._log))
+        return Host(self.netns, self._booted(), booted=True)
+
+    def _booted(self) -> int:
+        pid = self._nspawn.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+
+        def up() -> int:
+            if self._nspawn.poll() is not None:
+                pytest.skip(f"a container cannot be booted here: {self._log.read_text()[-500:]}")
+            init = int(children.read_text().split()[0]) if children.read_text().strip() else 0
+            return init if init and _state(init) in {"running", "degraded"} else 0
+
+        return eventually(up, "the container is up", within=60)
+
+    def switch_off(self) -> None:
+        """Shut down in order; as with any machine, the kernel's rules are gone afterwards."""
+        self._nspawn.terminate()
+        self._nspawn.wait(60)
+        run(*Host(self.netns).inside("nft", "flush", "ruleset"))
 
 
-def _booted(nspawn: subprocess.Popen[bytes], log: Path) -> int:
-    """Return the container's init once it is up."""
-    children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
-
-    def up() -> int:
-        if nspawn.poll() is not None:
-            pytest.skip(f"a container cannot be booted here: {log.read_text()[-500:]}")
-        init = int(children.read_text().split()[0]) if children.read_text().strip() else 0
-        argv = ["nsenter", f"--target={init}", "--all", "systemctl", "is-system-running"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False) if init else None
-        return init if done and done.stdout.strip() in {"running", "degraded"} else 0
-
-    return eventually(up, "the container is up", within=60)
+def _state(init: int) -> str:
+    argv = ["nsenter", f"--target={init}", "--all", "systemctl", "is-system-running"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()

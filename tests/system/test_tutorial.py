@@ -1,25 +1,259 @@
 # The published tutorial, typed step by step into a fresh Debian 12 that a real attacker can reach.
+import json
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from system.container import booted_debian
-from system.lab import SERVER_V4, Lab, Wire, laboratory
+from system.container import NAME, Debian, clone_into
+from system.lab import SERVER_V4, SERVER_V6, Host, Wire, eventually, laboratory, need
+from system.servers import guess_often
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+FOUND = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d Found IP: %s from server: %s\."
+CREATED = (
+    'Service created and enabled, check the status of it by using "sudo systemctl status PyFilter"'
+)
+
+
+class Reader:
+    """Who follows the tutorial: a server, a keyboard, and two others on the network."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        need("debootstrap", "systemd-nspawn", "nsenter", "git")
+        self.lab = stack.enter_context(laboratory(folder, self._house))
+        self.attacker = self.newcomer("attacker", "203.0.113.13", "2001:db8:bad::13")
+        self.friend = self.newcomer("friend", "198.51.100.7", "2001:db8:f::7")
+
+    def _house(self, netns: str, folder: Path, stack: ExitStack) -> Host:
+        self.machine = Debian(netns, folder, stack)
+        clone_into(self.machine.root / "root" / "PyFilter")
+        return self.machine.switch_on()
+
+    def newcomer(self, role: str, v4: str, v6: str) -> Wire:
+        return self.lab.guest(role, (v4,), (v6,))
+
+    def types(self, line: str, *, folder: str = "/usr/local/PyFilter") -> str:
+        """Type a line into the server's shell and return what it prints."""
+        return self.lab.server.run("bash", "-c", f"cd {folder}; {line}", timeout=120)
+
+    def file(self, path: str) -> Path:
+        return self.machine.root / path.lstrip("/")
+
+    def configures(self, **settings: object) -> None:
+        """Change keys of `settings` in Config/config.json, as with nano."""
+        path = self.file("/usr/local/PyFilter/Config/config.json")
+        config = json.loads(path.read_text())
+        config["settings"] |= settings
+        path.write_text(json.dumps(config, indent=2))
+
+    def edits(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file in place, as nano does."""
+        file = self.file(path)
+        text = file.read_text()
+        assert old in text, text
+        file.write_text(text.replace(old, new))
+
+    def blocked(self, wire: Wire, target: str = SERVER_V4) -> bool:
+        return wire.reaches(target, seconds=0.5) == "silence"
+
+    def attacks(self, wire: Wire, target: str = SERVER_V4) -> None:
+        """Fail five times and wait until nothing gets through any more."""
+        guess_often(wire, target, 5)
+        eventually(lambda: self.blocked(wire, target), "the packets stop", within=5)
+
+    def logged(self) -> str:
+        """Return all that stands in the log folder."""
+        files = sorted(self.file("/usr/local/PyFilter/Log").rglob("*"))
+        return "".join(file.read_text() for file in files if file.is_file())
+
+    def watches(self) -> bool:
+        """Say whether what was started by hand is still there."""
+        return self.types("systemctl is-active typed.service || true").strip() == "active"
+
+    def console(self) -> str:
+        console = self.file("/root/console")
+        return console.read_text() if console.exists() else ""
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with laboratory(tmp_path_factory.mktemp("tutorial") / "lab", booted_debian) as made:
-        yield made
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with ExitStack() as stack:
+        yield Reader(tmp_path_factory.mktemp("tutorial") / "lab", stack)
 
 
-@pytest.fixture(scope="module")
-def attacker(lab: Lab) -> Wire:
-    return lab.guest("attacker", ("203.0.113.13",), ("2001:db8:bad::13",))
+def test_step_1_the_checkout_is_moved_to_its_place(reader: Reader) -> None:
+    reader.types("sudo mv PyFilter /usr/local/PyFilter", folder="~")
+    assert "run.sh" in reader.types("ls")
 
 
-def test_step_1_the_checkout_stands_in_usr_local(lab: Lab, attacker: Wire) -> None:
-    assert attacker.reaches(SERVER_V4) == "connected"
-    lab.server.run("/usr/local/PyFilter/run.sh", "--version")
+def test_step_2_the_default_configuration_is_copied(reader: Reader) -> None:
+    reader.types("sudo cp Config/config.default.json Config/config.json")
+    config = json.loads(reader.types("cat Config/config.json"))
+    assert set(config) == {"settings", "sqlite", "redis", "logging"}
+    assert set(config["settings"]["rules"]) == {"ssh", "mysql", "apache", "nginx"}
+
+
+def test_step_3_it_sets_itself_up_and_watches(reader: Reader) -> None:
+    reader.types("sudo chmod +x run.sh")
+    unit = "--unit=typed --collect --property=StandardOutput=append:/root/console"
+    unit += " --property=StandardError=append:/root/console --property=WorkingDirectory=$PWD"
+    reader.types(f"systemd-run --quiet {unit} ./run.sh")
+    eventually(
+        lambda: "Checking Ssh logs" in reader.console() or not reader.watches(), "it watches", 90
+    )
+    assert "Checking Ssh logs" in reader.console(), reader.console()
+    for name in ("Mysql", "Apache", "Nginx"):
+        assert f"No file to check within rule: {name}\n" in reader.console()
+
+
+def test_step_4_five_failures_ban(reader: Reader) -> None:
+    assert reader.attacker.reaches(SERVER_V4) == "connected"
+    reader.attacks(reader.attacker)
+    assert reader.friend.reaches(SERVER_V4) == "connected"
+    line = FOUND % (re.escape("203.0.113.13"), NAME)
+    eventually(lambda: re.search(line, reader.console(), re.MULTILINE), "the line is shown")
+
+
+def test_step_5_the_line_is_in_the_log_folder(reader: Reader) -> None:
+    folder = reader.file("/usr/local/PyFilter/Log")
+    line = FOUND % (re.escape("203.0.113.13"), NAME)
+    assert re.search(line, reader.logged(), re.MULTILINE)
+    files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    assert all(re.match(r"\d{4}-[A-Z][a-z]{2}/\d{4}-\d\d-\d\d/", file) for file in files), files
+
+
+def test_step_6_ctrl_c_stops_it_and_the_ban_stays(reader: Reader) -> None:
+    reader.types("systemctl kill --signal=INT typed.service")
+    eventually(lambda: not reader.watches(), "it stops", within=5)
+    assert "Traceback" not in reader.console()
+    assert reader.blocked(reader.attacker)
+
+
+def test_step_7_it_becomes_a_service(reader: Reader) -> None:
+    reader.types("sudo chmod +x install.sh")
+    assert reader.types("./install.sh").splitlines()[-1] == CREATED
+    status = reader.types("sudo systemctl status PyFilter --no-pager")
+    assert "active (running)" in status
+    assert re.search(r"Loaded: .*PyFilter\.service; enabled", status)
+    assert "PyFilter.service - PyFilter" in status
+    assert reader.blocked(reader.attacker)
+    unit = reader.types("cat /etc/systemd/system/PyFilter.service")
+    assert reader.types("./install.sh") == "Service already created.\n"
+    assert reader.types("cat /etc/systemd/system/PyFilter.service") == unit
+    assert "active (running)" in reader.types("systemctl status pyfilter --no-pager")
+
+
+def test_the_service_has_its_own_user_and_two_capabilities(reader: Reader) -> None:
+    process = reader.types("cat /proc/$(systemctl show -P MainPID PyFilter)/status")
+    uid = reader.types("id -u pyfilter").strip()
+    assert re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", process, re.MULTILINE)
+    net_admin_and_dac_read_search = f"{1 << 12 | 1 << 2:016x}"
+    for kind in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert f"{kind}:\t{net_admin_and_dac_read_search}\n" in process
+
+
+def test_the_command_on_the_path_speaks_with_the_service(reader: Reader) -> None:
+    bans = json.loads(reader.types("sudo pyfilter bans -o json", folder="/"))
+    assert [ban["address"] for ban in bans] == ["203.0.113.13"]
+    assert bans[0]["in_kernel"] is True
+    assert bans[0]["until"] is None
+    assert "sshd" in reader.types("pyfilter rules list", folder="/")
+
+
+def test_step_9_a_ban_names_the_country(reader: Reader) -> None:
+    london = reader.newcomer("london", "81.2.69.160", "2001:db8:b::1")
+    reader.attacks(london)
+    line = (FOUND % (re.escape("81.2.69.160"), NAME)) + r".* The IP was from United Kingdom\.$"
+    eventually(lambda: re.search(line, reader.logged(), re.MULTILINE), "the country is told")
+    line = (FOUND % (re.escape("203.0.113.13"), NAME)) + r".* The IP was from unknown!\.$"
+    assert re.search(line, reader.logged(), re.MULTILINE)
+
+
+def test_step_10_a_line_removed_from_the_blacklist_unbans(reader: Reader) -> None:
+    blacklist = "/usr/local/PyFilter/Config/blacklist.v4"
+    line = "-A INPUT -s 203.0.113.13/32 -j DROP\n"
+    eventually(lambda: line in reader.file(blacklist).read_text(), "the ban is listed")
+    reader.types("systemctl stop PyFilter")
+    reader.edits(blacklist, line, "")
+    reader.types("systemctl start PyFilter")
+    eventually(lambda: reader.attacker.reaches(SERVER_V4) == "connected", "it passes again")
+    reader.types("sudo systemctl restart PyFilter")
+    assert reader.attacker.reaches(SERVER_V4) == "connected"
+    assert "203.0.113.13" not in reader.types("pyfilter bans -o json")
+    assert "81.2.69.160" in reader.types("pyfilter bans -o json")
+
+
+def test_step_10_an_edit_needs_no_restart(reader: Reader) -> None:
+    blacklist = "/usr/local/PyFilter/Config/blacklist.v4"
+    commit = "COMMIT\n"
+    reader.edits(blacklist, commit, f"-A INPUT -s 203.0.113.13/32 -j DROP\n{commit}")
+    eventually(lambda: reader.blocked(reader.attacker), "the added line bans", within=2)
+    eventually(lambda: "203.0.113.13" in reader.types("pyfilter bans -o json"), "it is a ban")
+    reader.edits(blacklist, "-A INPUT -s 203.0.113.13/32 -j DROP\n", "")
+    eventually(
+        lambda: reader.attacker.reaches(SERVER_V4) == "connected", "its removal releases", within=2
+    )
+
+
+def test_step_10_the_same_for_ipv6(reader: Reader) -> None:
+    reader.attacks(reader.attacker, SERVER_V6)
+    blacklist = "/usr/local/PyFilter/Config/blacklist.v6"
+    line = "-A INPUT -s 2001:db8:bad::/64 -j DROP\n"
+    eventually(lambda: line in reader.file(blacklist).read_text(), "the ban is listed")
+    reader.edits(blacklist, line, "")
+    reader.types("sudo systemctl restart PyFilter")
+    eventually(lambda: reader.attacker.reaches(SERVER_V6) == "connected", "it passes again")
+
+
+def test_step_11_an_ignored_address_is_released_and_never_banned(reader: Reader) -> None:
+    reader.attacks(reader.attacker)
+    reader.configures(ignored_ips=["127.0.0.1", "::1", "203.0.113.0/28"])
+    reader.types("sudo systemctl restart PyFilter")
+    eventually(lambda: reader.attacker.reaches(SERVER_V4) == "connected", "it is released")
+    guess_often(reader.attacker, SERVER_V4, 7)
+    assert "203.0.113.13" not in reader.types("pyfilter bans -o json")
+    assert reader.attacker.reaches(SERVER_V4) == "connected"
+
+
+def test_step_12_bans_are_in_force_after_a_reboot(reader: Reader) -> None:
+    reader.configures(ignored_ips=["127.0.0.1"], reload_iptables=True)
+    reader.types("sudo systemctl restart PyFilter")
+    london = Wire(Host(f"{reader.lab.server.name[:-7]}-london"), ("81.2.69.160",), ())
+    assert reader.blocked(london)
+    reader.machine.switch_off()
+    reader.lab.server = reader.machine.switch_on()
+    active = "systemctl is-active PyFilter || true"
+    eventually(lambda: reader.types(active).strip() == "active", "it starts at boot", within=20)
+    assert reader.blocked(london)
+    assert reader.friend.reaches(SERVER_V4) == "connected"
+
+
+def test_without_an_auth_log_the_journal_is_read(reader: Reader) -> None:
+    reader.types("systemctl stop rsyslog syslog.socket; rm /var/log/auth.log")
+    reader.types("systemctl restart PyFilter")
+    guest = reader.newcomer("journal", "203.0.113.77", "2001:db8:77::1")
+    reader.attacks(guest)
+    assert reader.friend.reaches(SERVER_V4) == "connected"
+
+
+def test_a_killed_service_comes_back(reader: Reader) -> None:
+    first = reader.types("systemctl show -P MainPID PyFilter")
+    reader.types("systemctl kill --signal=KILL PyFilter")
+    again = "systemctl show -P MainPID -P ActiveState PyFilter"
+    eventually(
+        lambda: "active\n" in (now := reader.types(again)) and first not in now, "it is restarted"
+    )
+
+
+def test_uninstall_removes_all_of_it_and_nothing_else(reader: Reader) -> None:
+    reader.types("nft 'table inet theirs { set s { type ipv4_addr; elements = { 192.0.2.9 } } }'")
+    theirs = reader.types("nft list table inet theirs")
+    reader.types("./install.sh --uninstall --purge")
+    assert reader.types("nft list ruleset") == theirs
+    for path in ("/etc/systemd/system", "/usr/local/bin", "/var/lib", "/run"):
+        assert "pyfilter" not in reader.types(f"ls {path}").lower()
+    assert "pyfilter" not in reader.types("cat /etc/passwd /etc/group")
+    assert reader.types("./install.sh").splitlines()[-1] == CREATED
