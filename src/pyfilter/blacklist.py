@@ -1,1 +1,0 @@
-# blacklist: to come.
