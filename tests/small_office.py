@@ -1,11 +1,18 @@
 # A daemon's office without the daemon: enough for the control socket and the commands.
+import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
 from pyfilter.addresses import Address, Network
+from pyfilter.control.operations import Operations
+from pyfilter.control.place import Place
 from pyfilter.control.ring import Ring
+from pyfilter.control.server import Server
 from pyfilter.errors import SettingsError
 from pyfilter.firewalls import Observe
 from pyfilter.matching.rule import Rule
@@ -221,3 +228,28 @@ class SmallOffice:
 
     def lift(self, subject: str) -> None:
         self.enforcer.apply([Release(Network(subject), self.time, "operator", "operator", "root")])
+
+
+@contextmanager
+def served(office: SmallOffice, folder: Path) -> Iterator[Path]:
+    """Serve an office from a thread; yield its socket."""
+    ready = threading.Event()
+    stop: list[Callable[[], object]] = []
+    place = Place(folder)
+
+    async def serve() -> None:
+        server = Server(Operations(office), place)
+        await server.open()
+        end, loop = asyncio.Event(), asyncio.get_running_loop()
+        stop.append(lambda: loop.call_soon_threadsafe(end.set))
+        ready.set()
+        await end.wait()
+        await server.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    ready.wait(10)
+    yield place.socket_path
+    stop[0]()
+    thread.join()
+    place.close()

@@ -44,6 +44,8 @@ class RuleRow(Struct, frozen=True):
     maxretry: int
     findtime: float  # seconds
     bantime: float  # seconds; -1: for ever
+    counting: str = "window"
+    request_time: float = 0.0  # streak counting: seconds between one failure and the next
 
 
 class FirewallRow(Struct, frozen=True):

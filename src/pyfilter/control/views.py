@@ -97,6 +97,8 @@ def _rules(office: Office, only: str, bans: Iterable[Ban]) -> list[RuleRow]:
             maxretry=one.limits.maxretry,
             findtime=one.limits.findtime,
             bantime=one.limits.bantime,
+            counting=one.limits.counting,
+            request_time=one.limits.request_time,
         )
         for name, one in sorted(office.settings.rules.items())
         if not only or name == only

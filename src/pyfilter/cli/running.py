@@ -1,0 +1,27 @@
+# The daemon in the foreground, and the test of its configuration.
+from importlib import import_module
+
+import click
+
+from pyfilter import settings
+from pyfilter.cli.context import Globals, pass_globals
+from pyfilter.cli.failures import complain
+
+
+@click.command("run")
+@click.option("--observe", is_flag=True, help="Ban nothing, say what would be banned.")
+@pass_globals
+def run_command(options: Globals, observe: bool) -> None:
+    """Run the daemon in the foreground."""
+    import_module("pyfilter.daemon").run(options.settings(), observe=observe)
+
+
+@click.command("check")
+@click.argument("file", required=False, type=click.Path())
+@pass_globals
+def check_command(options: Globals, file: str | None) -> None:
+    """Test the configuration exactly as the daemon would; silent when it is good."""
+    found = settings.load(file or options.config)
+    if options.verbose:
+        for warning in found.warnings:
+            complain(f"warning: {warning}")
