@@ -59,6 +59,9 @@ class SmallLedger:
     def active(self, at: float) -> list[Ban]:
         return [d for d in self.decisions if isinstance(d, Ban) and (d.until or math.inf) > at]
 
+    def evidence(self, subject: Network) -> tuple[Event, ...]:
+        return ()
+
     def history(self, subject: Network) -> History:
         return History(sum(isinstance(d, Ban) for d in self.decisions if d.subject == subject))
 

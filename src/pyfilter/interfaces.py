@@ -71,7 +71,14 @@ class Ledger(Protocol):
     def record(self, decisions: Sequence[Decision]) -> None: ...
 
     def active(self, at: float) -> list[Ban]:
-        """Return the bans in force at a time, evidence included."""
+        """Return the bans in force at a time, without their evidence.
+
+        One dated after `at`, because the clock went back, is returned as if it began at `at`.
+        """
+        ...
+
+    def evidence(self, subject: Network) -> tuple[Event, ...]:
+        """Return the evidence of the latest ban of a subject, oldest first."""
         ...
 
     def history(self, subject: Network) -> History: ...

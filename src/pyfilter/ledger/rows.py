@@ -1,0 +1,68 @@
+# Decisions as rows and back, the same for writing and reading.
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyfilter.addresses import Network
+from pyfilter.model import Ban, Decision, Event, Release
+
+LINES = 20  # events of evidence that are kept of a ban
+LONGEST = 500  # bytes of a line
+USER = 200  # characters of a user name
+
+# kind, subject, at, until, reason, rule, strike, origin, person, observe, evidence
+Row = tuple[Any, ...]
+
+
+def to_row(decision: Decision) -> Row:
+    """Return the columns of a decision behind its number."""
+    match decision:
+        case Ban(subject, since, until, reason, rule, strike, origin, by, observe, evidence):
+            packed = pack(evidence)
+            reason, origin, by = text(reason), text(origin), text(by)
+            return ("ban", subject, since, until, reason, rule, strike, origin, by, observe, packed)
+        case Release(subject, at, cause, origin, by):
+            origin, by = text(origin), text(by)
+            return ("release", subject, at, None, text(cause), "", 0, origin, by, False, None)
+
+
+def from_row(row: Row) -> Decision:
+    """Return the decision of the columns behind its number."""
+    kind, subject, at, until, reason, rule, strike, origin, by, observe, evidence = row
+    if kind == "release":
+        return Release(Network(subject), at, reason, origin, by)
+    events = unpack(evidence)
+    network = Network(subject)
+    return Ban(network, at, until, reason, rule, strike, origin, by, bool(observe), events)
+
+
+def pack(evidence: Sequence[Event]) -> bytes | None:
+    """Return the newest events, lines cut, as bytes; None for none."""
+    if not evidence:
+        return None
+    return _ENCODER.encode([bounded(event) for event in evidence[-LINES:]])
+
+
+def unpack(packed: bytes | None) -> tuple[Event, ...]:
+    """Return the events of `pack`; none where an older version wrote them in another form."""
+    if packed is None:
+        return ()
+    try:
+        return _DECODER.decode(packed)
+    except msgspec.MsgspecError:
+        return ()
+
+
+def bounded(event: Event) -> Event:
+    """Return an event that takes little room and can be written."""
+    return msgspec.structs.replace(event, line=event.line[:LONGEST], user=text(event.user[:USER]))
+
+
+def text(any_text: str) -> str:
+    """Return text that can be written as UTF-8; what cannot shows as an escape."""
+    return any_text.encode("utf-8", "backslashreplace").decode()
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(tuple[Event, ...])

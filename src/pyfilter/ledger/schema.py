@@ -1,0 +1,56 @@
+# The ledger's tables, and how a database of an older version becomes one of today's.
+import sqlite3
+
+from pyfilter.errors import LedgerError
+
+APPLICATION = 0x70796C67  # "pylg": tells our databases from those of others
+
+# One script for each version; a script that was ever released is never changed.
+MIGRATIONS = (
+    """
+    CREATE TABLE decision (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL,
+        at REAL NOT NULL, until REAL, reason TEXT NOT NULL, rule TEXT NOT NULL,
+        strike INTEGER NOT NULL, origin TEXT NOT NULL, person TEXT NOT NULL,
+        observe INTEGER NOT NULL, evidence BLOB);
+    CREATE UNIQUE INDEX decision_once ON decision (subject, at, kind, rule);
+    CREATE INDEX decision_rule ON decision (rule, id);
+    CREATE INDEX decision_end ON decision (coalesce(until, at));
+    CREATE TABLE active (
+        subject TEXT PRIMARY KEY, since REAL NOT NULL, until REAL, reason TEXT NOT NULL,
+        rule TEXT NOT NULL, strike INTEGER NOT NULL, origin TEXT NOT NULL,
+        person TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE subject (
+        subject TEXT PRIMARY KEY, strikes INTEGER NOT NULL DEFAULT 0,
+        last_banned REAL NOT NULL DEFAULT 0, last_released REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
+    CREATE TABLE position (source TEXT PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE allowance (
+        entry TEXT PRIMARY KEY, until REAL, note TEXT NOT NULL, person TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tally (
+        hour INTEGER NOT NULL, rule TEXT NOT NULL, failures INTEGER NOT NULL,
+        bans INTEGER NOT NULL, PRIMARY KEY (hour, rule)) WITHOUT ROWID;
+    """,
+)
+
+
+def migrate(database: sqlite3.Connection, path: str) -> None:
+    """Bring a database to today's version; raises LedgerError for what is not ours to change."""
+    version = int(_pragma(database, "user_version"))
+    application = int(_pragma(database, "application_id"))
+    if version and application != APPLICATION:
+        raise LedgerError(f"{path} is the database of another program; name another file")
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"{path} was written by a newer PyFilter (version {version}, this one knows "
+            f"{len(MIGRATIONS)}); install that one or name another file"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        database.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1};"
+            f"PRAGMA application_id = {APPLICATION}; COMMIT;"
+        )
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    row = database.execute(f"PRAGMA {name}").fetchone()
+    return int(row[0])

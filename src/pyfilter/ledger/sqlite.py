@@ -1,0 +1,170 @@
+# The ledger in SQLite: write-ahead log, one short transaction a call, never a long wait.
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from pyfilter.addresses import Network
+from pyfilter.ledger.file import File
+from pyfilter.ledger.rows import from_row, text, to_row, unpack
+from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, Release
+
+KEPT = 500_000  # decisions; the oldest go first
+_LAST = 1 << 62
+PURGED = 5000  # decisions that one purge takes away at most: about 50 ms
+
+_REMEMBER = """INSERT INTO decision VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (subject, at, kind, rule) DO UPDATE SET until = excluded.until
+    WHERE until IS NOT excluded.until"""
+_ACTIVATE = "INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_BANNED = """INSERT INTO subject (subject, strikes, last_banned) VALUES (?, ?, ?)
+    ON CONFLICT (subject) DO UPDATE SET last_banned = max(last_banned, excluded.last_banned),
+    strikes = CASE WHEN ? != '' THEN excluded.strikes ELSE max(strikes, excluded.strikes) END"""
+_RELEASED = """INSERT INTO subject (subject, last_released) VALUES (?, ?)
+    ON CONFLICT (subject) DO UPDATE SET last_released = max(last_released, excluded.last_released)"""
+# A ban that began later than `at`, because the clock went back, keeps its length.
+_ACTIVE = """SELECT subject, min(since, :at), until - max(0.0, since - :at), reason, rule, strike,
+    origin, person FROM active WHERE until IS NULL OR until - max(0.0, since - :at) > :at"""
+_PAST = "SELECT * FROM decision WHERE id < :before ORDER BY id DESC LIMIT :limit"
+_PAST_OF_RULE = """SELECT * FROM decision WHERE rule = :rule AND id < :before
+    ORDER BY id DESC LIMIT :limit"""
+_PAST_OF_SUBJECT = """SELECT * FROM decision WHERE subject = :subject AND id < :before
+    AND (:rule = '' OR rule = :rule) ORDER BY id DESC LIMIT :limit"""
+_TALLY = """INSERT INTO tally (rule, hour, failures, bans) VALUES (?, ?, ?, ?)
+    ON CONFLICT (hour, rule) DO UPDATE SET failures = failures + excluded.failures,
+    bans = bans + excluded.bans"""
+_PURGE = (
+    "DELETE FROM active WHERE until < :before",
+    """DELETE FROM decision WHERE id IN (
+        SELECT id FROM decision WHERE coalesce(until, at) < :before
+        AND subject NOT IN (SELECT subject FROM active) LIMIT :most)""",
+    """DELETE FROM decision WHERE id IN (
+        SELECT id FROM decision WHERE id <= (SELECT max(id) FROM decision) - :kept LIMIT :most)""",
+    """DELETE FROM subject WHERE last_banned < :before AND last_released < :before
+        AND subject NOT IN (SELECT subject FROM active)""",
+    "DELETE FROM tally WHERE (hour + 1) * 3600 <= :before",
+    "DELETE FROM allowance WHERE until < :before",
+)
+
+
+class Sqlite(Struct, frozen=True, tag="sqlite", tag_field="type", forbid_unknown_fields=True):
+    """Settings of a ledger in an SQLite database."""
+
+    path: str
+
+    def open(self) -> "SqliteLedger":
+        """Open or create the database; raises LedgerError when the file is not ours to use.
+
+        A file that cannot be opened just now is tried again at each call, and health tells.
+        """
+        return SqliteLedger(Path(self.path))
+
+
+class SqliteLedger:
+    """Remembers in one file; see interfaces.Ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = File(path)
+
+    def record(self, decisions: Sequence[Decision]) -> None:
+        with self._file.writing() as database:
+            for decision in decisions:
+                if database.execute(_REMEMBER, to_row(decision)).rowcount:
+                    _apply(database, decision)
+
+    def active(self, at: float) -> list[Ban]:
+        with self._file.reading() as database:
+            return [Ban(*row) for row in database.execute(_ACTIVE, {"at": at})]
+
+    def evidence(self, subject: Network) -> tuple[Event, ...]:
+        with self._file.reading() as database:
+            row = database.execute(
+                "SELECT evidence FROM decision WHERE subject = ? AND kind = 'ban' "
+                "ORDER BY id DESC LIMIT 1",
+                (subject,),
+            ).fetchone()
+        return unpack(row[0]) if row else ()
+
+    def history(self, subject: Network) -> History:
+        with self._file.reading() as database:
+            row = database.execute(
+                "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?",
+                (subject,),
+            ).fetchone()
+        return History(*row) if row else History()
+
+    def past(
+        self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
+    ) -> list[tuple[int, Decision]]:
+        query = _PAST_OF_SUBJECT if subject else _PAST_OF_RULE if rule else _PAST
+        given = {"subject": subject, "rule": rule, "before": before or _LAST, "limit": limit}
+        with self._file.reading() as database:
+            rows = database.execute(query, given).fetchall()
+        return [(number, from_row(row)) for number, *row in rows]
+
+    def tally(self, counts: Mapping[tuple[str, int], tuple[int, int]]) -> None:
+        with self._file.writing() as database:
+            database.executemany(_TALLY, [(*key, *added) for key, added in counts.items()])
+
+    def counts(self, since_hour: int) -> dict[str, tuple[int, int]]:
+        with self._file.reading() as database:
+            rows = database.execute(
+                "SELECT rule, sum(failures), sum(bans) FROM tally WHERE hour >= ? GROUP BY rule",
+                (since_hour,),
+            ).fetchall()
+        return {rule: (failures, bans) for rule, failures, bans in rows}
+
+    def save_positions(self, positions: Iterable[Position]) -> None:
+        rows = [(position.source, position.token) for position in positions]
+        with self._file.writing() as database:
+            database.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", rows)
+
+    def load_position(self, source: str) -> Position | None:
+        with self._file.reading() as database:
+            row = database.execute(
+                "SELECT source, token FROM position WHERE source = ?", (source,)
+            ).fetchone()
+        return Position(*row) if row else None
+
+    def allow(self, allowance: Allowance) -> None:
+        row = (allowance.entry, allowance.until, text(allowance.note), text(allowance.by))
+        with self._file.writing() as database:
+            database.execute("INSERT OR REPLACE INTO allowance VALUES (?, ?, ?, ?)", row)
+
+    def disallow(self, entry: str) -> bool:
+        with self._file.writing() as database:
+            return database.execute("DELETE FROM allowance WHERE entry = ?", (entry,)).rowcount > 0
+
+    def allowances(self, at: float) -> list[Allowance]:
+        with self._file.reading() as database:
+            rows = database.execute(
+                "SELECT * FROM allowance WHERE until IS NULL OR until > ? ORDER BY entry", (at,)
+            ).fetchall()
+        return [Allowance(*row) for row in rows]
+
+    def purge(self, before: float) -> None:
+        with self._file.writing() as database:
+            for statement in _PURGE:
+                database.execute(statement, {"before": before, "kept": KEPT, "most": PURGED})
+
+    def health(self) -> str:
+        return self._file.health()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _apply(database: sqlite3.Connection, decision: Decision) -> None:
+    """Let a new decision change what is in force and what is remembered of its subject."""
+    match decision:
+        case Ban(observe=True):
+            return
+        case Ban(subject, since, until, reason, rule, strike, origin, by):
+            words = (text(reason), rule, strike, text(origin), text(by))
+            database.execute(_ACTIVATE, (subject, since, until, *words))
+            database.execute(_BANNED, (subject, strike, since, rule))
+        case Release(subject, at, cause):
+            database.execute("DELETE FROM active WHERE subject = ?", (subject,))
+            if cause != "expired":
+                database.execute(_RELEASED, (subject, at))
