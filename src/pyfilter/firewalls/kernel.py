@@ -112,7 +112,7 @@ def _element(message: bytes, start: int, end: int) -> Element:
 def _packets(message: bytes, start: int, end: int) -> int:
     """Return the packets of a counter: NFTA_EXPR_NAME, then NFTA_EXPR_DATA with bytes and packets."""
     for kind, at, stop in attributes(message, start, end):
-        if kind == 2:  # noqa: PLR2004 - NFTA_EXPR_DATA
+        if kind == 2:
             for inner, value, last in attributes(message, at, stop):
                 if inner == _COUNTER_PACKETS:
                     return int.from_bytes(message[value:last], "big")

@@ -43,7 +43,7 @@ def attributes(
     stop = len(data) if end is None else end
     while start + 4 <= stop:
         length, kind = _ATTRIBUTE.unpack_from(data, start)
-        if length < 4:  # noqa: PLR2004 - the attribute's own header
+        if length < 4:
             return
         yield kind & 0x3FFF, start + 4, start + length
         start += (length + 3) & ~3
