@@ -1,0 +1,189 @@
+# The one door for every Decision: check, record, block, tell.
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyfilter.addresses import Network
+from pyfilter.errors import FirewallError, LedgerError
+from pyfilter.interfaces import Clock, Firewall, Ledger, Notifier
+from pyfilter.model import Ban, Blocked, Decision, Release
+from pyfilter.protection import Protection
+
+_log = logging.getLogger(__name__)
+_CHUNK = 1000  # decisions in one kernel transaction: a larger one would hold the loop too long
+_MOST_UNRECORDED = 100_000
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one decision."""
+
+    decision: Decision
+    done: bool
+    reason: str = ""  # why it was not done
+
+
+class FirewallState(Struct, frozen=True):
+    """What `status` says of the firewall."""
+
+    name: str
+    health: str  # "ok" or what is wrong
+    expected: int  # subjects that should be blocked
+    held: int  # how many the kernel held when it was last read
+    repairs: int  # places mended since the start
+
+
+class Enforcer:
+    """Holds the bans in force and brings ledger, firewall and notifiers in line with them."""
+
+    def __init__(
+        self, ledger: Ledger, firewall: Firewall, protection: Protection, clock: Clock
+    ) -> None:
+        self.ledger, self.firewall, self.protection = ledger, firewall, protection
+        self.clock = clock
+        self.notifiers: list[Notifier] = []
+        self.standing: dict[Network, Ban] = {}  # evidence left to the ledger
+        self.unrecorded: list[Decision] = []  # what the ledger could not take yet
+        self.unapplied: dict[Network, Decision] = {}  # what the firewall could not take yet
+        self.trouble = ""  # the firewall's last complaint, until it works again
+        self.refused: dict[str, int] = {}  # by origin
+        self.held = self.repairs = 0
+        self._ends: list[tuple[float, Network]] = []
+
+    def apply(self, decisions: Iterable[Decision], *, force: bool = False) -> list[Outcome]:
+        """Check, record, block and tell; one outcome a decision, in order. Never raises."""
+        outcomes = [self._take(decision, force=force) for decision in decisions]
+        taken = [outcome.decision for outcome in outcomes if outcome.done]
+        self.record(taken)
+        self.block(taken)
+        for decision in taken:
+            self._tell(decision)
+        return outcomes
+
+    def _take(self, decision: Decision, *, force: bool) -> Outcome:
+        if isinstance(decision, Release):
+            known = self.standing.pop(decision.subject, None)
+            return Outcome(decision, known is not None, "" if known else "is not banned")
+        if refusal := self._refusal(decision, force=force):
+            self.refused[decision.origin] = self.refused.get(decision.origin, 0) + 1
+            return Outcome(decision, done=False, reason=refusal)
+        known = self.standing.get(decision.subject)
+        if known and known.observe <= decision.observe and _ends_later(known, decision):
+            return Outcome(known, done=False, reason="is banned already")
+        self.standing[decision.subject] = replace(decision, evidence=())
+        if decision.until is not None:
+            heappush(self._ends, (decision.until, decision.subject))
+        return Outcome(decision, done=True)
+
+    def _refusal(self, ban: Ban, *, force: bool) -> str:
+        shield = self.protection.shield(ban.subject)
+        if shield and (shield.firm or not force):
+            return f"is protected: {shield.why}"
+        if ban.until is not None and ban.until <= self.clock():
+            return "has ended already"
+        return ""
+
+    def record(self, decisions: Sequence[Decision]) -> None:
+        """Write to the ledger; what it cannot take now is kept and written later."""
+        pending = [*self.unrecorded, *decisions]
+        if not pending:
+            return
+        try:
+            self.ledger.record(pending)
+            self.unrecorded = []
+        except LedgerError as error:
+            if not self.unrecorded:
+                _log.error("The ledger cannot take a decision, protection goes on: %s", error)
+            self.unrecorded = pending[-_MOST_UNRECORDED:]
+
+    def block(self, decisions: Sequence[Decision]) -> None:
+        """Bring the kernel in line; what it refuses now is tried again at the next sweep."""
+        wanted = [d for d in decisions if not (isinstance(d, Ban) and self._only_says(d))]
+        for start in range(0, len(wanted), _CHUNK):
+            self._block_chunk(wanted[start : start + _CHUNK])
+
+    def _block_chunk(self, chunk: Sequence[Decision]) -> None:
+        try:
+            self.firewall.apply(chunk, self.clock())
+        except FirewallError as error:
+            self.complain(error)
+            self.unapplied.update((d.subject, d) for d in chunk)
+        else:
+            for decision in chunk:
+                self.unapplied.pop(decision.subject, None)
+
+    def complain(self, error: FirewallError) -> None:
+        """Remember the firewall's trouble; it is logged once until it changes."""
+        if str(error) != self.trouble:
+            _log.error("The firewall refused: %s", error)
+        self.trouble = str(error)
+
+    def _only_says(self, ban: Ban) -> bool:
+        return ban.observe and self.firewall.name != "observe"
+
+    def _tell(self, decision: Decision) -> None:
+        for notifier in self.notifiers:
+            try:
+                notifier.tell(decision)
+            except Exception:  # noqa: BLE001 # whatever a notifier does, the ban stands
+                _log.exception("%s could not be told", notifier.name)
+
+    def next_end(self) -> float | None:
+        """Return when the next ban ends."""
+        return self._ends[0][0] if self._ends else None
+
+    def expire(self) -> list[Outcome]:
+        """Release what has ended."""
+        now, ended = self.clock(), []
+        while self._ends and self._ends[0][0] <= now:
+            until, subject = heappop(self._ends)
+            ban = self.standing.get(subject)
+            if ban is not None and ban.until == until:
+                ended.append(Release(subject, now, "expired", ban.origin))
+        return self.apply(ended)
+
+    def bans(self) -> list[Ban]:
+        """Return the bans that have not ended, oldest first."""
+        now = self.clock()
+        return [ban for ban in self.standing.values() if ban.until is None or ban.until > now]
+
+    def desired(self) -> dict[Network, Ban]:
+        """Return what the kernel should hold: every ban in force that is more than said."""
+        return {ban.subject: ban for ban in self.bans() if not self._only_says(ban)}
+
+    async def blocked(self) -> dict[Network, Blocked]:
+        """Return what the kernel itself holds now; raises FirewallError.
+
+        Read in a thread, because a listing of 100,000 elements must not hold up a ban.
+        """
+        return self.listed(await asyncio.to_thread(self.firewall.blocked))
+
+    def listed(self, held: dict[Network, Blocked]) -> dict[Network, Blocked]:
+        """Remember for `status` how much the kernel held."""
+        self.held = len(held)
+        return held
+
+    def protected(self, subject: Network) -> str | None:
+        """Return what protects a subject or a part of it."""
+        shield = self.protection.shield(subject)
+        return shield.why if shield else None
+
+    def state(self) -> FirewallState:
+        health = self.trouble or "ok"
+        expected = len(self.desired())
+        return FirewallState(self.firewall.name, health, expected, self.held, self.repairs)
+
+    def restore(self, bans: Iterable[Ban]) -> None:
+        """Take bans of an earlier run up again without recording or telling them anew."""
+        for ban in bans:
+            if not self._refusal(ban, force=False):
+                self.standing[ban.subject] = ban
+                if ban.until is not None:
+                    heappush(self._ends, (ban.until, ban.subject))
+
+
+def _ends_later(known: Ban, new: Ban) -> bool:
+    return known.until is None or (new.until is not None and new.until <= known.until)

@@ -1,0 +1,209 @@
+# enforcer: check, record, block, tell - and the kernel held to the ledger.
+from collections.abc import Sequence
+
+import pytest
+
+from pyfilter.addresses import Network
+from pyfilter.enforcer import Enforcer, Reconciler
+from pyfilter.errors import FirewallError, LedgerError
+from pyfilter.firewalls import Observe
+from pyfilter.interfaces import Firewall, Ledger
+from pyfilter.ledger import Memory
+from pyfilter.model import Ban, Decision, Release
+from pyfilter.protection import Protection
+
+X = Network("203.0.113.13")
+Y = Network("203.0.113.14")
+OFFICE = Network("198.51.100.7")
+
+
+class Hands:
+    """A clock that is set by hand and an enforcer with the parts that the product ships."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.ledger: Ledger = Memory().open()
+        self.firewall: Firewall = Observe().open()
+        self.firewall.open()
+        self.enforcer = Enforcer(self.ledger, self.firewall, Protection([OFFICE]), lambda: self.now)
+        self.told: list[Decision] = []
+        self.enforcer.notifiers.append(self)
+        self.reconciler = Reconciler(self.enforcer)
+
+    name = "hands"
+
+    def tell(self, decision: Decision) -> None:
+        self.told.append(decision)
+
+    def ban(self, subject: Network, until: float | None = 1600.0, origin: str = "web01") -> Ban:
+        return Ban(subject, self.now, until, "5 failures", "sshd", origin=origin)
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+def test_a_ban_is_recorded_blocked_and_told(hands: Hands) -> None:
+    ban = hands.ban(X)
+    (outcome,) = hands.enforcer.apply([ban])
+    assert outcome.done
+    assert [b.subject for b in hands.ledger.active(hands.now)] == [X]
+    assert list(hands.firewall.blocked()) == [X]
+    assert hands.told == [ban]
+
+
+def test_a_release_lets_through_and_is_told(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X), hands.ban(Y)])
+    (outcome,) = hands.enforcer.apply([Release(X, 1001.0, "operator", by="anna")])
+    assert outcome.done
+    assert list(hands.firewall.blocked()) == [Y]
+    assert [b.subject for b in hands.ledger.active(1001.0)] == [Y]
+
+
+def test_releasing_who_is_not_banned_is_refused(hands: Hands) -> None:
+    (outcome,) = hands.enforcer.apply([Release(X, 1001.0, "operator")])
+    assert (outcome.done, outcome.reason) == (False, "is not banned")
+    assert hands.told == []
+
+
+def test_the_protected_are_never_banned_whoever_decides(hands: Hands) -> None:
+    outcomes = hands.enforcer.apply(
+        [hands.ban(OFFICE), hands.ban(Network("198.51.100.0/24"), origin="web02")]
+    )
+    assert [o.done for o in outcomes] == [False, False]
+    assert "ignoreip entry 198.51.100.7" in outcomes[0].reason
+    assert hands.enforcer.refused == {"web01": 1, "web02": 1}
+    assert hands.firewall.blocked() == {}
+
+
+def test_force_bans_an_allowed_address_but_never_loopback(hands: Hands) -> None:
+    outcomes = hands.enforcer.apply(
+        [hands.ban(OFFICE), hands.ban(Network("127.0.0.1"))], force=True
+    )
+    assert [o.done for o in outcomes] == [True, False]
+
+
+def test_a_second_ban_only_prolongs(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X, 1600.0)])
+    shorter, longer, forever = (
+        hands.enforcer.apply([hands.ban(X, until)])[0] for until in (1500.0, 1700.0, None)
+    )
+    assert [o.done for o in (shorter, longer, forever)] == [False, True, True]
+    assert hands.enforcer.bans()[0].until is None
+
+
+def test_a_ban_that_has_ended_already_is_refused(hands: Hands) -> None:
+    (outcome,) = hands.enforcer.apply([hands.ban(X, until=999.0)])
+    assert outcome.reason == "has ended already"
+
+
+def test_bans_end_by_the_clock(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X, 1600.0), hands.ban(Y, None)])
+    assert hands.enforcer.next_end() == 1600.0
+    hands.now = 1600.0
+    assert [ban.subject for ban in hands.enforcer.bans()] == [Y]
+    (outcome,) = hands.enforcer.expire()
+    assert isinstance(outcome.decision, Release)
+    assert outcome.decision.cause == "expired"
+    assert list(hands.firewall.blocked()) == [Y]
+
+
+def test_a_prolonged_ban_does_not_end_at_its_first_end(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X, 1600.0)])
+    hands.enforcer.apply([hands.ban(X, 1700.0)])
+    hands.now = 1650.0
+    assert hands.enforcer.expire() == []
+    assert list(hands.firewall.blocked()) == [X]
+
+
+def test_an_observed_ban_is_told_and_never_taken_up_by_a_later_run(hands: Hands) -> None:
+    seen = Ban(X, 1000.0, 1600.0, "5 failures", "sshd", observe=True)
+    assert hands.enforcer.apply([seen])[0].done
+    assert hands.told == [seen]
+    assert hands.ledger.active(1000.0) == []
+
+
+def test_without_a_ledger_bans_go_on_and_are_written_later(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(decisions: Sequence[Decision]) -> None:
+        raise LedgerError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(hands.ledger, "record", full)
+        assert hands.enforcer.apply([hands.ban(X)])[0].done
+        assert list(hands.firewall.blocked()) == [X]
+        assert hands.ledger.active(1000.0) == []
+    hands.reconciler.retry()
+    assert [b.subject for b in hands.ledger.active(1000.0)] == [X]
+    assert hands.enforcer.unrecorded == []
+
+
+def test_what_the_firewall_refuses_is_tried_again(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(decisions: Sequence[Decision], now: float) -> None:
+        raise FirewallError("Operation not permitted")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(hands.firewall, "apply", refuse)
+        hands.enforcer.apply([hands.ban(X)])
+        assert hands.enforcer.state().health == "Operation not permitted"
+    hands.reconciler.retry()
+    assert list(hands.firewall.blocked()) == [X]
+    assert hands.enforcer.state().health == "ok"
+
+
+def test_a_notifier_that_fails_does_not_stop_the_next(hands: Hands) -> None:
+    class Broken:
+        name = "broken"
+
+        def tell(self, decision: Decision) -> None:
+            raise RuntimeError("out of order")
+
+    hands.enforcer.notifiers.insert(0, Broken())
+    hands.enforcer.apply([hands.ban(X)])
+    assert len(hands.told) == 1
+
+
+def test_bans_of_an_earlier_run_are_in_the_kernel_after_the_start(hands: Hands) -> None:
+    hands.ledger.record([hands.ban(X), hands.ban(Y, None)])
+    hands.enforcer.restore(hands.ledger.active(1000.0))
+    hands.reconciler.start()
+    assert set(hands.firewall.blocked()) == {X, Y}
+    assert hands.told == []
+
+
+def test_an_element_that_the_ledger_lost_is_adopted(hands: Hands) -> None:
+    hands.firewall.apply([hands.ban(X, 1300.0)], 1000.0)
+    hands.reconciler.start()
+    (ban,) = hands.enforcer.bans()
+    assert ban.subject == X
+    assert ban.until == pytest.approx(1300.0, abs=1.0)
+    assert [b.subject for b in hands.ledger.active(1000.0)] == [X]
+
+
+def test_what_was_released_before_a_crash_is_not_adopted(hands: Hands) -> None:
+    hands.ledger.record([hands.ban(X), Release(X, 1000.0, "operator")])
+    hands.firewall.apply([hands.ban(X)], 1000.0)
+    hands.reconciler.start()
+    assert hands.enforcer.bans() == []
+    assert hands.firewall.blocked() == {}
+
+
+async def test_the_kernel_is_mended_where_it_differs(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X)])
+    hands.firewall.apply([Release(X, 1000.0, "expired"), hands.ban(Y)], 1000.0)
+    await hands.reconciler.mend()
+    assert list(hands.firewall.blocked()) == [X]
+    assert hands.enforcer.state().repairs == 2
+    await hands.reconciler.mend()
+    assert hands.enforcer.state().repairs == 2
+
+
+async def test_a_wrong_timeout_in_the_kernel_is_mended(hands: Hands) -> None:
+    hands.enforcer.apply([hands.ban(X, 1600.0)])
+    hands.firewall.apply([hands.ban(X, 1100.0)], 1000.0)
+    await hands.reconciler.mend()
+    assert hands.firewall.blocked()[X].remaining == pytest.approx(600.0)
