@@ -1,1 +1,109 @@
-# pipeline: to come.
+# The program on one screen: block -> events -> offences -> bans. No I/O but the ledger's history.
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+
+from msgspec import Struct
+
+from pyfilter.addresses import Network
+from pyfilter.interfaces import Detector
+from pyfilter.matching.matcher import Matcher
+from pyfilter.model import Ban, Block, Event, History, Limits, Offence
+from pyfilter.policy import judge
+from pyfilter.protection import Protection
+
+Recall = Callable[[Network], History]
+Listener = Callable[[Sequence[Event]], None]
+
+
+class Watch(Struct, frozen=True):
+    """A rule on duty: what it tolerates and who counts."""
+
+    limits: Limits
+    detector: Detector
+    exempt: Protection | None = None  # whom this rule never bans
+    observe: bool = False
+
+
+class Pipeline:
+    """Turns the blocks of every source into bans; the same code live, in replay and in tests."""
+
+    def __init__(self, origin: str, banned: Container[str], recall: Recall) -> None:
+        self.origin, self.banned, self.recall = origin, banned, recall
+        self.matchers: Mapping[str, Matcher] = {}  # by source
+        self.watches: Mapping[str, Watch] = {}  # by rule
+        self.listeners: list[Listener] = []  # told of every event that is new
+        self.failures: Counter[str] = Counter()  # by rule
+        self.banned_by: Counter[str] = Counter()
+        self._kept: dict[str, tuple[int, int]] = {}  # of `statistics`, what the ledger has
+
+    def process(self, block: Block) -> list[Ban]:
+        """Return the bans that a block completes."""
+        events = self.matchers[block.source].events(block)
+        if not events:
+            return []
+        if not block.again:
+            self._tell(events)
+        bans = []
+        for rule, failures in self._counted(events).items():
+            offences = self.watches[rule].detector.observe(failures)
+            first = {offence.subject: offence for offence in reversed(offences)}
+            judged = (self.judged(o, max(block.read_at, o.at)) for o in first.values())
+            bans += [ban for ban in judged if ban is not None]
+        self.banned_by.update(ban.rule for ban in bans)
+        return bans
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        self.failures.update(event.rule for event in events if event.weight)
+        for listener in self.listeners:
+            listener(events)
+
+    def _counted(self, events: Sequence[Event]) -> dict[str, list[Event]]:
+        """Return by rule the failures of those who are not banned already."""
+        by_rule: dict[str, list[Event]] = {}
+        for event in events:
+            if event.weight and event.address not in self.banned:
+                by_rule.setdefault(event.rule, []).append(event)
+        return by_rule
+
+    def judged(self, offence: Offence, now: float) -> Ban | None:
+        """Return the policy's answer to an offence."""
+        watch = self.watches[offence.rule]
+        if watch.exempt is not None and watch.exempt.shield(offence.subject):
+            return None
+        history = self.recall(offence.subject)
+        return judge(offence, watch.limits, history, now, self.origin, observe=watch.observe)
+
+    def drop(self, subject: Network) -> None:
+        """Forget what is counted of a subject that was banned or released."""
+        for watch in self.watches.values():
+            watch.detector.drop(subject)
+
+    def forget(self, now: float) -> None:
+        """Let every detector drop what can no longer matter."""
+        for watch in self.watches.values():
+            watch.detector.forget(now - watch.limits.findtime)
+
+    def score(self, subject: Network) -> dict[str, float]:
+        """Return what is counted against a subject, by rule."""
+        counted = ((rule, w.detector.score(subject)) for rule, w in self.watches.items())
+        return {rule: score for rule, score in counted if score}
+
+    def recent(self, subject: Network) -> tuple[Event, ...]:
+        """Return the events remembered of a subject that is not banned yet."""
+        return tuple(e for w in self.watches.values() for e in w.detector.recent(subject))
+
+    @property
+    def statistics(self) -> dict[str, tuple[int, int]]:
+        """Return (failures, bans) of each rule since the start."""
+        return {rule: (self.failures[rule], self.banned_by[rule]) for rule in self.watches}
+
+    def take_tally(self, now: float) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return (failures, bans) by rule and hour since this was last asked, for the ledger."""
+        hour = int(now) // 3600
+        tally = {}
+        for rule, (failures, bans) in self.statistics.items():
+            before = self._kept.get(rule, (0, 0))
+            if (failures, bans) != before:
+                tally[rule, hour] = (failures - before[0], bans - before[1])
+                self._kept[rule] = (failures, bans)
+        return tally
