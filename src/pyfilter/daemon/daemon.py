@@ -1,0 +1,177 @@
+# The running daemon: its tasks, its signals, its reload.
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+
+from pyfilter.control.operations import Operations
+from pyfilter.control.place import Place
+from pyfilter.control.ring import Ring
+from pyfilter.control.server import Server
+from pyfilter.daemon.duties import Duties, assign, merged
+from pyfilter.daemon.keeper import Keeper
+from pyfilter.daemon.office import DaemonOffice, Herald
+from pyfilter.daemon.parts import Parts, observing, open_parts, server_name
+from pyfilter.daemon.reader import Reader
+from pyfilter.daemon.sd_notify import tell_systemd, watchdog_interval
+from pyfilter.errors import LedgerError, PyfilterError
+from pyfilter.model import Allowance
+from pyfilter.settings import Settings, load
+
+_log = logging.getLogger(__name__)
+_SAVE_AFTER = 1.0  # seconds; what a crash can make us read again
+
+
+class Daemon:
+    """Everything that runs, and what a reload exchanges."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings, self.parts = settings, parts
+        self.started = parts.clock()
+        self.duties = Duties({}, {}, {})
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._saving: asyncio.TimerHandle | None = None
+        self.speakers = [
+            notifier.open(server_name(settings), parts.sentence) for notifier in settings.notifiers
+        ]
+
+    async def run(self, server: Server) -> None:
+        """Run until SIGTERM or SIGINT; bans stay in force."""
+        self._listen_to_signals()
+        keeper = Keeper(self.parts.reconciler, self.parts.guard, self.parts.pipeline)
+        self.take_over(assign(self.settings, self.parts.clock))
+        await server.open()
+        for part in (keeper.run(), self.parts.guard.resolve_for_ever(), _watchdog()):
+            self._start(part)
+        tell_systemd("READY=1", f"STATUS=Guarding {', '.join(self.settings.rules)}")
+        await self._stop.wait()
+        tell_systemd("STOPPING=1")
+        await server.close()
+        await self._end(self._tasks | {*self._readers.values()})
+        self.close()
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._start(self._hup()))
+
+    def _start(self, part: Coroutine[None, None, None]) -> None:
+        """Run a part; one that fails in a way nobody foresaw ends the daemon, loudly."""
+        task = asyncio.get_running_loop().create_task(part)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.failure = error
+            self._stop.set()
+
+    async def _end(self, tasks: set[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def take_over(self, duties: Duties) -> None:
+        """Put new duties in place of the old; sources that stay are not interrupted."""
+        before, self.duties = self.duties, merged(self.duties, duties)
+        for name in before.sources.keys() - self.duties.sources.keys():
+            self._readers.pop(name).cancel()
+        pipeline = self.parts.pipeline
+        pipeline.matchers, pipeline.watches = self.duties.matchers, self.duties.watches
+        longest = max((w.limits.findtime for w in duties.watches.values()), default=0.0)
+        for name in self.duties.sources.keys() - before.sources.keys():
+            reader = Reader(self.duties.sources[name], pipeline, self.parts.enforcer, self._read)
+            task = asyncio.get_running_loop().create_task(
+                reader.run(self.parts.clock() - longest), name=f"read {name}"
+            )
+            self._readers[name] = task
+            task.add_done_callback(self._ended)
+        for speaker in self.speakers:
+            for rule in duties.unread:
+                speaker.nothing_to_check(rule)
+            for rule in [name for name in duties.watches if name not in duties.unread]:
+                speaker.checking(rule)
+
+    def _read(self) -> None:
+        """Save the places soon; one save serves all that is read until then."""
+        if self._saving is None:
+            loop = asyncio.get_running_loop()
+            self._saving = loop.call_later(_SAVE_AFTER, self.save)
+
+    def save(self) -> None:
+        """Write down how far every source has been read."""
+        self._saving = None
+        places = [source.position() for source in self.duties.sources.values()]
+        with suppress(LedgerError):  # the next save has the same and more
+            self.parts.ledger.save_positions([place for place in places if place])
+            self.parts.ledger.tally(self.parts.pipeline.take_tally(self.parts.clock()))
+
+    async def reload(self) -> list[str]:
+        """Take the configuration over anew, all or nothing; raises SettingsError or RuleError."""
+        settings = load(self.settings.path or None)
+        if self.parts.firewall.name == "observe":
+            settings = observing(settings)
+        self.take_over(assign(settings, self.parts.clock))
+        self.settings = settings
+        protection = self.parts.enforcer.protection
+        protection.configured = settings.ignoreip
+        protection.rebuild()
+        self.parts.guard.show()
+        self._start(self.parts.guard.resolve())
+        return list(settings.warnings)
+
+    async def _hup(self) -> None:
+        tell_systemd("RELOADING=1")
+        try:
+            await self.reload()
+        except PyfilterError as error:
+            _log.error("The old configuration stays in force: %s", error)
+        tell_systemd("READY=1")
+
+    def allow(self, allowance: Allowance) -> None:
+        """Protect an entry from now on; a name is looked up in the background."""
+        self.parts.guard.allow(allowance)
+        if allowance.entry in self.parts.enforcer.protection.names():
+            self._start(self.parts.guard.resolve())
+
+    def close(self) -> None:
+        """Save the places and free everything; bans stay in force."""
+        self.save()
+        for speaker in self.speakers:
+            speaker.close()
+        self.parts.firewall.close()
+        self.parts.ledger.close()
+
+
+async def _watchdog() -> None:
+    interval = watchdog_interval()
+    while interval:
+        tell_systemd("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+def run(settings: Settings, *, observe: bool = False) -> None:
+    """Open the parts and run until told to stop; raises FirewallError, RuleError."""
+    place = Place(settings.runtime_dir)
+    try:
+        asyncio.run(_main(observing(settings) if observe else settings, place))
+    finally:
+        place.close()
+
+
+async def _main(settings: Settings, place: Place) -> None:
+    parts = open_parts(settings)
+    daemon = Daemon(settings, parts)
+    ring = Ring()
+    parts.pipeline.listeners.append(ring.add)
+    parts.enforcer.notifiers += [Herald(ring, parts.pipeline), *daemon.speakers]
+    office = DaemonOffice(daemon, parts.countries, ring)
+    await daemon.run(Server(Operations(office), place))
+    if daemon.failure:
+        raise daemon.failure

@@ -1,0 +1,74 @@
+# Which sources are read for which rules, and the matcher and detectors of each.
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec import Struct
+
+from pyfilter import detection, sources
+from pyfilter.interfaces import Clock, Source
+from pyfilter.matching.matcher import Matcher
+from pyfilter.pipeline import Watch
+from pyfilter.protection import Protection
+from pyfilter.settings import Settings
+from pyfilter.settings.tree import RuleSettings
+
+
+class Duties(Struct, frozen=True):
+    """Everything that follows from the rules of one configuration."""
+
+    watches: Mapping[str, Watch]
+    matchers: Mapping[str, Matcher]  # by source
+    sources: Mapping[str, Source]
+    unread: tuple[str, ...] = ()  # rules without any log
+
+
+def assign(settings: Settings, clock: Clock) -> Duties:
+    """Open sources, matchers and detectors; raises RuleError before anything is taken over."""
+    wanted: dict[sources.SourceSettings, list[RuleSettings]] = {}
+    unread = []
+    for name, rule in settings.rules.items():
+        place = sources.find(
+            rule.logpath,
+            usual=rule.rule.logpath,
+            matches=rule.rule.journal,
+            fallback=rule.fallback,
+        )
+        if place is None:
+            unread.append(name)
+        else:
+            wanted.setdefault(place, []).append(rule)
+    matchers, opened = {}, {}
+    for place, rules in wanted.items():
+        matcher = Matcher([(r.rule, r.rule.kinds) for r in rules])
+        source = place.open(partial(_own_time, matcher, clock), clock)
+        matchers[source.name], opened[source.name] = matcher, source
+    return Duties(_watches(settings), matchers, opened, tuple(unread))
+
+
+def _own_time(matcher: Matcher, clock: Clock, line: bytes) -> float | None:
+    return matcher.stamps.at_start(line, clock())
+
+
+def _watches(settings: Settings) -> dict[str, Watch]:
+    room = detection.Room()
+    return {
+        name: Watch(
+            rule.limits,
+            detection.open(rule.limits, room),
+            Protection(rule.ignoreip) if rule.ignoreip else None,
+            rule.observe,
+        )
+        for name, rule in settings.rules.items()
+    }
+
+
+def merged(old: Duties, new: Duties) -> Duties:
+    """Return the new duties with the sources and counts of the old that go on unchanged."""
+    kept = {name: source for name, source in old.sources.items() if name in new.sources}
+    watches = {
+        name: watch
+        if name not in old.watches or old.watches[name].limits != watch.limits
+        else Watch(watch.limits, old.watches[name].detector, watch.exempt, watch.observe)
+        for name, watch in new.watches.items()
+    }
+    return Duties(watches, new.matchers, {**new.sources, **kept}, new.unread)

@@ -1,1 +1,0 @@
-# enforcer: to come.

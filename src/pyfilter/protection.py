@@ -1,1 +1,0 @@
-# protection: to come.
