@@ -1,5 +1,5 @@
 # The seams: a part that keeps one of these contracts can take the place of any other that does.
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pyfilter.addresses import Network
@@ -25,7 +25,7 @@ class Source(Protocol):
 
     name: str
 
-    def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:
+    def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
         """Yield what was written after `since` as catch-up, then what is being written, live.
 
         Lines at or before `resume` are marked `again`. Closing the iterator frees everything.

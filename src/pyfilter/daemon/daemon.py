@@ -5,10 +5,12 @@ import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 
+from pyfilter.blacklist import Blacklist
 from pyfilter.control.operations import Operations
 from pyfilter.control.place import Place
 from pyfilter.control.ring import Ring
 from pyfilter.control.server import Server
+from pyfilter.daemon.clerk import Clerk
 from pyfilter.daemon.duties import Duties, assign, merged
 from pyfilter.daemon.keeper import Keeper
 from pyfilter.daemon.office import DaemonOffice, Herald
@@ -16,6 +18,7 @@ from pyfilter.daemon.parts import Parts, observing, open_parts, server_name
 from pyfilter.daemon.reader import Reader
 from pyfilter.daemon.sd_notify import tell_systemd, watchdog_interval
 from pyfilter.errors import LedgerError, PyfilterError
+from pyfilter.firewalls import Observe
 from pyfilter.model import Allowance
 from pyfilter.settings import Settings, load
 
@@ -39,13 +42,13 @@ class Daemon:
             notifier.open(server_name(settings), parts.sentence) for notifier in settings.notifiers
         ]
 
-    async def run(self, server: Server) -> None:
+    async def run(self, server: Server, *more: Coroutine[None, None, None]) -> None:
         """Run until SIGTERM or SIGINT; bans stay in force."""
         self._listen_to_signals()
         keeper = Keeper(self.parts.reconciler, self.parts.guard, self.parts.pipeline)
         self.take_over(assign(self.settings, self.parts.clock))
         await server.open()
-        for part in (keeper.run(), self.parts.guard.resolve_for_ever(), _watchdog()):
+        for part in (keeper.run(), self.parts.guard.resolve_for_ever(), _watchdog(), *more):
             self._start(part)
         tell_systemd("READY=1", f"STATUS=Guarding {', '.join(self.settings.rules)}")
         await self._stop.wait()
@@ -172,6 +175,17 @@ async def _main(settings: Settings, place: Place) -> None:
     parts.pipeline.listeners.append(ring.add)
     parts.enforcer.notifiers += [Herald(ring, parts.pipeline), *daemon.speakers]
     office = DaemonOffice(daemon, parts.countries, ring)
-    await daemon.run(Server(Operations(office), place))
+    await daemon.run(Server(Operations(office), place), *_clerks(settings, parts))
     if daemon.failure:
         raise daemon.failure
+
+
+def _clerks(settings: Settings, parts: Parts) -> list[Coroutine[None, None, None]]:
+    files = settings.blacklist
+    if not files.v4 and not files.v6:
+        return []
+    action = "drop" if isinstance(settings.firewall, Observe) else settings.firewall.action
+    blacklist = Blacklist(files.v4, files.v6, action, settings.state_dir, parts.clock)
+    clerk = Clerk(blacklist, parts.enforcer, settings.defaults.bantime)
+    parts.enforcer.notifiers.append(clerk)
+    return [clerk.run()]

@@ -2,6 +2,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 
 from pyfilter.enforcer import Enforcer
 from pyfilter.errors import LedgerError, SourceError
@@ -35,10 +36,11 @@ class Reader:
 
     async def _read(self, since: float) -> None:
         resume = self.source.position() or recall_position(self._enforcer.ledger, self.source.name)
-        async for block in self.source.blocks(resume, since):
-            if bans := self._pipeline.process(block):
-                self._enforcer.apply(bans)
-            self._on_read()
+        async with aclosing(self.source.blocks(resume, since)) as blocks:
+            async for block in blocks:
+                if bans := self._pipeline.process(block):
+                    self._enforcer.apply(bans)
+                self._on_read()
 
 
 def recall_position(ledger: Ledger, source: str) -> Position | None:

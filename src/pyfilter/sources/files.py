@@ -1,7 +1,7 @@
 # Log files by inotify: paths and globs -> Block, across rotation, truncation and restart.
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
@@ -36,7 +36,7 @@ class FileSource:
         self._last = b""
         self._last_at: float | None = None
 
-    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:
+    async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
         watch = Watch()
         self._marks = decode(resume.token) if resume else ()
         try:

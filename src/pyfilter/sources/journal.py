@@ -1,7 +1,7 @@
 # The systemd journal by a journalctl child -> Block; what cannot be forged is what it filters by.
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -55,7 +55,7 @@ class JournalSource:
         self._last_at: float | None = None
         self._began = (0, 0, "")
 
-    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:
+    async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
         boot = _BOOT_ID.read_text().strip().replace("-", "") if _BOOT_ID.exists() else ""
         self._began = (time.time_ns() // 1000, time.monotonic_ns() // 1000, boot)
         self._taken = self._seen = place = _decode(resume)
@@ -86,7 +86,7 @@ class JournalSource:
             last_line=self._last_at,
         )
 
-    async def _follow(self, since: float) -> AsyncIterator[Block]:
+    async def _follow(self, since: float) -> AsyncGenerator[Block, None]:
         """Run the child once, until it ends."""
         after = self._after
         if trouble := journal_trouble(self._directory):

@@ -1,7 +1,7 @@
 # Standard input -> Block, for pipes such as `tail -F … | pyfilter run`; it cannot be resumed.
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
@@ -30,7 +30,7 @@ class StdinSource:
         self._lines = self._dropped = 0
         self._last_at: float | None = None
 
-    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:  # noqa: ARG002  a stream has no past
+    async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:  # noqa: ARG002  a stream has no past
         cutter = Cutter()
         while chunk := await self._chunk():
             data, dropped = without_overlong(cutter.feed(chunk))

@@ -1,6 +1,6 @@
 # No log was named: the journal or the usual file, whichever is there, and the better one when it comes.
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -47,7 +47,7 @@ class UsualSource:
         self._changed = False
         self._lines = 0
 
-    async def blocks(self, resume: Position | None, since: float) -> AsyncIterator[Block]:
+    async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
         self._tokens = _decode(resume)
         watch = Watch()
         try:
@@ -125,7 +125,7 @@ class UsualSource:
         if self._turn is not None:
             self._turn.reschedule(asyncio.get_running_loop().time())
 
-    async def _next(self, inner: AsyncIterator[Block]) -> Block | None:
+    async def _next(self, inner: AsyncGenerator[Block, None]) -> Block | None:
         """Return the next block; None when another source is to be read."""
         if self._changed:
             self._changed = False
@@ -159,7 +159,7 @@ class UsualSource:
             self._tokens[" ".join(self._choice)] = position.token
 
 
-async def _end(chooser: "asyncio.Task[None]", inner: AsyncIterator[Block]) -> None:
+async def _end(chooser: "asyncio.Task[None]", inner: AsyncGenerator[Block, None]) -> None:
     chooser.cancel()
     with suppress(asyncio.CancelledError):
         await chooser
