@@ -15,7 +15,7 @@ from msgspec import Struct
 import netspace
 from pyfilter.addresses import network
 from pyfilter.errors import FirewallError
-from pyfilter.firewalls import AnyFirewall, Nftables, Observe
+from pyfilter.firewalls import AnyFirewall, Iptables, Nftables, Observe
 from pyfilter.interfaces import Firewall
 from pyfilter.model import Ban, Release
 
@@ -28,10 +28,15 @@ NOW = 1_000_000.0
 SERVER, ATTACKER, FRIEND = "10.99.0.1", "10.99.0.2", "10.99.0.3"
 SERVER6, ATTACKER6 = "fd99::1", "fd99:0:0:1::2"
 PORT = 8022
-SHORT = 0.3  # seconds in which an answer over the wire would have come many times over
+SHORT = 0.3  # seconds in which an answer over the wire comes many times over
+PATIENCE = 10.0  # seconds; long enough for the busiest machine
 BACKENDS: dict[str, AnyFirewall] = {
     "nftables": Nftables(),
     "nftables-reject": Nftables(action="reject"),
+    "iptables": Iptables(),
+    "iptables-reject": Iptables(action="reject"),
+    "iptables-plain": Iptables(ipset=False),
+    "iptables-plain-reject": Iptables(ipset=False, action="reject"),
 }
 
 
@@ -54,12 +59,20 @@ class Wire(Struct, frozen=True):
             raise
         return made
 
-    def answers(self, source: str = ATTACKER, server: str = SERVER) -> bool:
+    def reached(self, source: str = ATTACKER, server: str = SERVER) -> bool:
+        """Say whether an answer comes, however busy the machine is."""
+        deadline = time.monotonic() + PATIENCE
+        while self.stopped(source, server):
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def stopped(self, source: str = ATTACKER, server: str = SERVER) -> bool:
         try:
             self.connect(source, server).close()
         except OSError:
-            return False
-        return True
+            return True
+        return False
 
 
 def run(*command: str) -> str:
@@ -136,36 +149,36 @@ def release(subject: str) -> Release:
 def test_packets_of_a_banned_subject_stop_and_are_counted(
     wire: Wire, firewall: Firewall, subject: str
 ) -> None:
-    assert wire.answers()
+    assert wire.reached()
     firewall.apply([ban(subject)], NOW)
-    assert not wire.answers()
+    assert wire.stopped()
     assert firewall.blocked()[network(subject)].packets >= 1
     firewall.apply([release(subject)], NOW)
-    assert wire.answers()
+    assert wire.reached()
 
 
 @pytest.mark.parametrize("subject", [ATTACKER6, "fd99:0:0:1::/64", "fd99::/48"])
 def test_ipv6_is_stopped_too(wire: Wire, firewall: Firewall, subject: str) -> None:
-    assert wire.answers(ATTACKER6, SERVER6)
+    assert wire.reached(ATTACKER6, SERVER6)
     firewall.apply([ban(subject)], NOW)
-    assert not wire.answers(ATTACKER6, SERVER6)
-    assert wire.answers()
+    assert wire.stopped(ATTACKER6, SERVER6)
+    assert wire.reached()
     assert firewall.blocked()[network(subject)].packets >= 1
 
 
 def test_who_is_not_banned_goes_on(wire: Wire, firewall: Firewall) -> None:
     firewall.apply([ban(ATTACKER), ban("10.99.1.0/24")], NOW)
-    assert wire.answers(FRIEND)
-    assert not wire.answers(ATTACKER)
+    assert wire.reached(FRIEND)
+    assert wire.stopped(ATTACKER)
 
 
 def test_the_protected_are_let_through_whatever_is_banned(wire: Wire, firewall: Firewall) -> None:
     firewall.protect([network(FRIEND), network("10.99.0.0/30")])
     firewall.apply([ban("10.99.0.0/24"), ban(FRIEND), ban(ATTACKER)], NOW)
-    assert wire.answers(FRIEND)
+    assert wire.reached(FRIEND)
     firewall.protect([network(FRIEND)])
-    assert wire.answers(FRIEND)
-    assert not wire.answers(ATTACKER)
+    assert wire.reached(FRIEND)
+    assert wire.stopped(ATTACKER)
 
 
 def test_an_established_connection_is_cut(
@@ -196,20 +209,22 @@ def test_what_is_still_banned_stays_blocked_whichever_is_released_first(
 ) -> None:
     firewall.apply([ban("10.99.0.0/16"), *map(ban, order)], NOW)
     firewall.apply([release(order[0])], NOW)
-    assert not wire.answers()
+    assert wire.stopped()
     firewall.apply([release(order[1])], NOW)
-    assert not wire.answers()
+    assert wire.stopped()
     firewall.apply([release("10.99.0.0/16")], NOW)
-    assert wire.answers()
+    assert wire.reached()
 
 
-def test_a_ban_ends_by_itself_in_the_kernel(wire: Wire, firewall: Firewall) -> None:
+def test_a_ban_ends_by_itself_in_the_kernel(
+    wire: Wire, firewall: Firewall, settings: AnyFirewall
+) -> None:
+    if isinstance(settings, Iptables) and not settings.ipset:
+        pytest.skip("without ipset the daemon ends bans")
     firewall.apply([ban(ATTACKER, 0.8)], NOW)
     firewall.close()
-    assert not wire.answers()
-    deadline = time.monotonic() + 10
-    while not wire.answers():
-        assert time.monotonic() < deadline, "the ban did not end"
+    assert wire.stopped()
+    assert wire.reached()
 
 
 # What others do to the ruleset.
@@ -272,7 +287,7 @@ def test_what_others_break_is_noticed_and_mended(
     nftables.open()
     nftables.apply([one for one in bans if one.subject not in nftables.blocked()], NOW)
     assert nftables.intact(3)
-    assert not wire.answers()
+    assert wire.stopped()
     assert not nftables.rung()
 
 
@@ -348,7 +363,7 @@ def test_a_table_of_an_older_layout_is_replaced_with_its_bans(wire: Wire) -> Non
     )
     firewall = Nftables().open()
     firewall.open()
-    assert not wire.answers()
+    assert wire.stopped()
     assert firewall.blocked()[network(ATTACKER)].remaining == pytest.approx(3600, abs=10)
     assert "priority raw" in run("nft", "list", "table", "inet", "pyfilter")
     firewall.close()
@@ -360,7 +375,7 @@ def test_the_action_and_the_size_may_change_between_runs(wire: Wire) -> None:
         firewall.open()
         firewall.apply([ban(ATTACKER)], NOW)
         assert f"size {settings.size}" in run("nft", "list", "set", "inet", "pyfilter", "banned4")
-        assert not wire.answers()
+        assert wire.stopped()
         assert firewall.intact(1)
         firewall.close()
 

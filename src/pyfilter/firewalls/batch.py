@@ -1,10 +1,11 @@
 # A batch of decisions as every firewall wants it: one outcome a subject, ends in seconds from now.
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from msgspec import Struct
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Network, parsed
 from pyfilter.errors import FirewallError
 from pyfilter.model import Ban, Decision
 
@@ -40,3 +41,19 @@ def check(subject: Network) -> Network:
     if not _SAFE.fullmatch(subject):
         raise FirewallError(f"{subject!r} is no canonical network", recoverable=False)
     return subject
+
+
+def merged(networks: Iterable[Network]) -> dict[int, list[str]]:
+    """Return networks by IP version, without those inside others, as interval sets want them."""
+    four: list[IPv4Network] = []
+    six: list[IPv6Network] = []
+    for one in networks:
+        made = parsed(check(one))
+        if isinstance(made, IPv4Network):
+            four.append(made)
+        else:
+            six.append(made)
+    return {
+        4: [str(one) for one in collapse_addresses(four)],
+        6: [str(one) for one in collapse_addresses(six)],
+    }

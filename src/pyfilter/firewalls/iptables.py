@@ -1,9 +1,17 @@
 # iptables: bans as members of ipsets, or as plain rules where ipset is missing.
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
+from pyfilter.addresses import Network
+from pyfilter.errors import FirewallError
+from pyfilter.firewalls.batch import Batch, fold
 from pyfilter.interfaces import Firewall
+from pyfilter.model import Blocked, Decision
+
+if TYPE_CHECKING:
+    from pyfilter.firewalls.chains import Place
 
 
 class Iptables(Struct, frozen=True, tag="iptables", tag_field="type", forbid_unknown_fields=True):
@@ -11,6 +19,92 @@ class Iptables(Struct, frozen=True, tag="iptables", tag_field="type", forbid_unk
 
     action: Literal["drop", "reject"] = "drop"
     size: int = 1_000_000  # members an ipset may hold
+    ipset: bool = True  # use it where it is there
 
     def open(self) -> Firewall:
-        raise NotImplementedError
+        """Choose between ipset and plain rules; raises FirewallError where iptables is missing."""
+        from pyfilter.firewalls import chains, ipset, rules  # noqa: PLC0415 - subprocess, on use
+
+        here = chains.place(self.action)
+        there = chains.place("reject" if self.action == "drop" else "drop")
+        families = [family for family in (4, 6) if chains.usable(here, family)]
+        members: Members = rules.Rules(here, families)
+        if self.ipset and ipset.usable():
+            members = ipset.Sets(here, self.size, families)
+        return IptablesFirewall(here, there, members, families)
+
+
+class Members(Protocol):
+    """How single bans are kept: as members of sets or as rules."""
+
+    def prepare(self, family: int) -> None: ...
+    def rules(self, family: int) -> list[str]: ...
+    def apply(self, batch: Batch) -> None: ...
+    def protect(self, networks: Iterable[Network]) -> None: ...
+    def blocked(self) -> list[Blocked]: ...
+    def seal(self) -> str: ...
+    def count(self) -> int | None: ...
+    def remove(self, family: int) -> None: ...
+
+
+class IptablesFirewall:
+    """Keeps bans behind a chain of our own that is jumped to before all others.
+
+    Without ipset the kernel ends no ban: `blocked` then knows no remaining time. ipset ends a ban
+    after 2147483 seconds at the latest: longer ones are to be set anew before.
+    """
+
+    name = "iptables"
+
+    def __init__(
+        self, here: "Place", elsewhere: "Place", members: Members, families: Sequence[int]
+    ) -> None:
+        self._here = here
+        self._elsewhere = elsewhere  # where an earlier run with another action may have been
+        self._members = members
+        self._families = families
+        self._seal = ""
+
+    def open(self) -> None:
+        for family in self._families:
+            self._members.prepare(family)
+            self._here.install(family, self._members.rules(family))
+            self._elsewhere.remove(family)
+        self._seal = self._sealed()
+
+    def apply(self, decisions: Sequence[Decision], now: float) -> None:
+        batch = fold(decisions, now)
+        if any(subject.endswith("/0") for subject in batch.bans):
+            raise FirewallError("iptables bans no network of length 0", recoverable=False)
+        if batch.bans or batch.releases:
+            self._members.apply(batch)
+
+    def protect(self, networks: Iterable[Network]) -> None:
+        self._members.protect(networks)
+        for family in self._families:
+            self._here.install(family, self._members.rules(family))
+        self._seal = self._sealed()
+
+    def blocked(self) -> dict[Network, Blocked]:
+        return {one.subject: one for one in self._members.blocked()}
+
+    def intact(self, expected: int) -> bool:
+        return self._sealed() == self._seal and self._members.count() == expected
+
+    def _sealed(self) -> str:
+        return "\n".join([*map(self._here.seal, self._families), self._members.seal()])
+
+    def bell(self) -> int | None:
+        return None  # the sweep looks
+
+    def rung(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    def remove(self) -> None:
+        for family in self._families:
+            self._here.remove(family)
+            self._elsewhere.remove(family)
+            self._members.remove(family)

@@ -3,10 +3,9 @@
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from pyfilter.addresses import Network, is_host, parsed, version
-from pyfilter.firewalls.batch import check
+from pyfilter.addresses import Network, is_host, version
+from pyfilter.firewalls.batch import merged
 
 NAME = "pyfilter"
 TABLE = f"inet {NAME}"
@@ -99,21 +98,12 @@ def _source(where: Prefix) -> str:
 
 def allow(networks: Iterable[Network]) -> str:
     """Return the commands that replace what is let through before any ban."""
-    four: list[IPv4Network] = []
-    six: list[IPv6Network] = []
-    for one in networks:
-        made = parsed(check(one))
-        if isinstance(made, IPv4Network):
-            four.append(made)
-        else:
-            six.append(made)
+    wanted = merged(networks)
     lines = []
-    for name, merged in zip(
-        ALLOWED, (collapse_addresses(four), collapse_addresses(six)), strict=True
-    ):
+    for family, name in zip((4, 6), ALLOWED, strict=True):
         lines.append(f"flush set {TABLE} {name}")
-        if elements := ", ".join(map(str, merged)):
-            lines.append(f"add element {TABLE} {name} {{ {elements} }}")
+        if wanted[family]:
+            lines.append(f"add element {TABLE} {name} {{ {', '.join(wanted[family])} }}")
     return "\n".join(lines)
 
 
