@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from pyfilter.errors import PyfilterError
+from pyfilter.matching.matcher import Matcher
 from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.model import AT_ONCE, Block
 from pyfilter.notifiers import Console
 from pyfilter.settings import load
 from pyfilter.settings.library import Library
@@ -36,6 +38,8 @@ def configurations(folder: str) -> list[Path]:
 def assert_contains(tree: Any, expected: Any, path: str = "") -> None:
     if isinstance(expected, dict) and isinstance(tree, dict):
         for key, value in expected.items():
+            if key == "_lines":
+                continue
             assert key in tree, f"{path}.{key}"
             assert_contains(tree[key], value, f"{path}.{key}")
     else:
@@ -48,6 +52,17 @@ def test_a_good_configuration_becomes_what_is_written_beside_it(path: Path) -> N
     text = path.with_name(f"{path.name}.expected.json").read_text()
     expected = json.loads(text.replace("CHECKOUT", str(path.parent)))
     assert_contains(msgspec.json.decode(msgspec.json.encode(settings)), expected)
+
+
+@pytest.mark.parametrize("path", configurations("good"), ids=lambda path: path.name)
+def test_a_good_configuration_finds_these_addresses(path: Path) -> None:
+    settings = load(path, around=Surroundings(), library=LIBRARY)
+    matcher = Matcher([(one.rule, one.rule.kinds) for one in settings.rules.values()])
+    expected = json.loads(path.with_name(f"{path.name}.expected.json").read_text())
+    for wanted in expected.get("_lines", ()):
+        found = matcher.events(Block("log", wanted["line"].encode() + b"\n", 0.0))
+        got = [(event.address, event.weight == AT_ONCE) for event in found]
+        assert got == ([(wanted["ip"], wanted["ban"])] if wanted["ip"] else []), wanted["line"]
 
 
 @pytest.mark.parametrize("path", configurations("bad"), ids=lambda path: path.name)

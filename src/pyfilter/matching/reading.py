@@ -94,8 +94,9 @@ class Reader:
         for name, value in zip(compiled.names, match.groups(b""), strict=True):
             either = "ip" if "ip" not in found and _is_address(value) else "time"
             found[either if name == "either" else name] = value
-        status = found.get("status", b"").decode("latin-1")
-        return None if self.rule.statuses and status not in self.rule.statuses else found
+        if "status" not in found or not self.rule.statuses:
+            return found
+        return found if found["status"].decode("latin-1") in self.rule.statuses else None
 
     def _made(self, compiled: Compiled, message: Message, found: dict[str, bytes]) -> Hit:
         def value(name: str, otherwise: bytes = b"") -> bytes:

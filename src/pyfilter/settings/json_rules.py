@@ -71,7 +71,9 @@ def _library(keys: Section, name: str, library: Library) -> Rule:
     urls, statuses = keys.texts("urls"), _statuses(keys)
     keys.text("time_format")  # our rules know every time
     if urls and statuses and rule.format == "line":
-        rule = structs.replace(rule, patterns=(*rule.patterns, _posts(urls, statuses)))
+        chosen = (*rule.kinds, "urls") if rule.kinds else ()
+        patterns = (*rule.patterns, _posts(urls, statuses))
+        rule = structs.replace(rule, patterns=patterns, kinds=chosen)
     return structs.replace(rule, name=name)
 
 
@@ -79,7 +81,7 @@ def _posts(urls: tuple[str, ...], statuses: tuple[str, ...]) -> Pattern:
     """Return the access log line of a request for one of the URLs that was answered so."""
     paths = "|".join(re.escape(url).replace("<", r"\<") for url in urls)
     return Pattern(
-        rf'^<ip> <*> \[<time>\] "<method> (?:{paths})<*>" (?:{"|".join(statuses)}) <*>$',
+        rf'^<ip> <quoted>\[<time>\] "<method> (?:{paths})<quoted>" (?:{"|".join(statuses)}) <*>$',
         kind="urls",
     )
 

@@ -1,12 +1,8 @@
-# settings: the rules that come along, found by name.
-import tomllib
+# settings: where rules that are named in a configuration come from.
 from collections.abc import Callable
-from importlib.resources import files
 
-import msgspec
 from msgspec import Struct
 
-from pyfilter.errors import RuleError
 from pyfilter.matching.rule import Rule
 
 
@@ -18,21 +14,17 @@ class Library(Struct, frozen=True):
 
 
 def shipped() -> Library:
-    """Return the library that is part of this package."""
+    """Return the library that comes along, opened when the first rule is asked for."""
     return Library(names=_names, rule=_rule)
 
 
 def _names() -> tuple[str, ...]:
-    folder = files("pyfilter") / "rules"
-    if not folder.is_dir():
-        return ()
-    found = (item.name for item in folder.iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
+    from pyfilter.matching import library  # noqa: PLC0415 # brings the whole matcher with it
+
+    return tuple(library.names())
 
 
 def _rule(name: str) -> Rule:
-    text = (files("pyfilter") / "rules" / f"{name}.toml").read_text("utf-8")
-    try:
-        return msgspec.convert({"name": name, **tomllib.loads(text)}, Rule)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise RuleError(f"rule {name}: {error}") from error
+    from pyfilter.matching import library  # noqa: PLC0415 # as above
+
+    return library.load(name)

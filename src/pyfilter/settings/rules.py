@@ -1,7 +1,6 @@
 # settings: [rules.X]: a rule of the library with the user's limits, or one of the user's own.
 from typing import Any, Literal, get_args
 
-import msgspec
 from msgspec import structs
 
 from pyfilter.errors import PyfilterError, RuleError
@@ -13,6 +12,7 @@ from pyfilter.settings.tree import RuleSettings
 from pyfilter.visible import visible
 
 _NAME_LONGEST = 64
+_WEIGHT_MOST = 1_000_000.0
 
 Format = Literal["syslog", "line", "json"]
 
@@ -95,6 +95,8 @@ def own(keys: Section, name: str) -> Rule:
         fields=_fields(keys),
         patterns=_patterns(keys),
         journal=keys.texts("journal"),
+        time_format=keys.text("time_format"),
+        statuses=keys.texts("statuses"),
     )
 
 
@@ -113,14 +115,35 @@ def _patterns(keys: Section) -> tuple[Pattern, ...]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise keys.wrong("pattern", "must name at least one pattern")
-    patterns = []
-    for one in listed:
-        table = {"match": one} if isinstance(one, str) else one
-        try:
-            patterns.append(msgspec.convert(table, Pattern))
-        except msgspec.ValidationError as error:
-            raise keys.wrong("pattern", f"{shown(one)}: {error}") from None
-    return tuple(patterns)
+    return tuple(_pattern(keys, one) for one in listed)
+
+
+def _pattern(keys: Section, written: object) -> Pattern:
+    if isinstance(written, str):
+        return Pattern(written)
+    if not isinstance(written, dict):
+        raise keys.must("pattern", "a text, a table, or a list of them", written)
+    table = keys.nested("pattern", written)
+    if "match" not in table:
+        raise table.missing("match", "must say what it matches")
+    pattern = Pattern(
+        match=table.text("match"),
+        kind=table.text("kind", "auth"),
+        weight=table.number("weight", 1.0, 0.0, _WEIGHT_MOST),
+        echo=table.flag("echo"),
+        ban=table.flag("ban"),
+        groups=_groups(table),
+    )
+    table.done()
+    return pattern
+
+
+def _groups(table: Section) -> tuple[Any, ...]:
+    known = ("time", "ip", "host", "user", "url", "status", "either", "")
+    for name in (groups := table.texts("groups")):
+        if name not in known:
+            raise table.must("groups", f"a list of {', '.join(known[:-1])}", name)
+    return groups
 
 
 def _logpath(keys: Section) -> tuple[str, ...] | None:

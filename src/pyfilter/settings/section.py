@@ -52,6 +52,14 @@ class Section:
             raise self.must(key, f"a whole number from {least} to {most}", value)
         return value
 
+    def number(self, key: str, default: float, least: float, most: float) -> float:
+        value = self.raw(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.must(key, "a number", value)
+        if not least <= value <= most:
+            raise self.must(key, f"a number from {least:g} to {most:g}", value)
+        return float(value)
+
     def seconds(self, key: str, default: float = 0.0, *, forever: bool = False) -> float:
         """Return a duration in seconds, more than none; -1 only where for ever makes sense."""
         value = self.raw(key, default)
@@ -89,6 +97,10 @@ class Section:
         if not isinstance(value, dict):
             raise self.must(key, "a section with keys of its own", value)
         return Section(value, self._complain, (*self._path, key))
+
+    def nested(self, key: str, table: Mapping[str, Any]) -> "Section":
+        """Return a table that stands in the list of a key."""
+        return Section(table, self._complain, (*self._path, key))
 
     def wrong(self, key: str, reason: str) -> PyfilterError:
         return self._complain((*self._path, key), reason)
