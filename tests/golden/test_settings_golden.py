@@ -71,7 +71,10 @@ def test_a_bad_configuration_is_refused_with_exactly_this(path: Path) -> None:
         load(path, around=Surroundings(), library=LIBRARY)
     assert "\n" not in str(error.value)
     expected = path.with_name(f"{path.name}.expected").read_text().rstrip("\n")
-    assert str(error.value).replace(str(path), path.name) == expected
+    said = str(error.value).replace(str(path), path.name)
+    if expected.endswith("…"):  # the rest are the words of the matcher, held by its own tests
+        said = said[: len(expected) - 1] + "…"
+    assert said == expected
 
 
 def test_every_expectation_belongs_to_a_configuration() -> None:

@@ -46,6 +46,7 @@ class BlacklistFile:
         self._seen = self._copied = _digest(text)
         self._said = self._agreed = known.subjects
         self._number = known.number or 0
+        self._broken = b"", 0.0  # what could not be read, and since when
 
     def edits(self) -> tuple[frozenset[Network], frozenset[Network]]:
         """Return (removed, added) by somebody else since the last look; never raises.
@@ -116,7 +117,9 @@ class BlacklistFile:
         try:
             parse(text, self._version)
         except SettingsError as error:
-            if abs(self._clock() - self.path.stat().st_mtime) < _PATIENCE:
+            if self._broken[0] != _digest(text):
+                self._broken = _digest(text), self._clock()
+            if self._clock() - self._broken[1] < _PATIENCE:
                 return False
             aside = self.path.with_name(f"{self.path.name}.broken")
             self.path.replace(aside)

@@ -9,7 +9,7 @@ from msgspec import structs
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Limits
 from pyfilter.settings.library import Library
-from pyfilter.settings.rules import check_name
+from pyfilter.settings.rules import check_name, check_patterns
 from pyfilter.settings.section import Section, nearest, shown
 from pyfilter.settings.tree import RuleSettings
 
@@ -97,7 +97,9 @@ def _own(keys: Section, name: str) -> Rule:
             "regex_patterns", "a pattern with a status needs the list http_status_blocks"
         )
     keys.texts("urls")
-    return Rule(name=name, patterns=patterns, time_format=_time_format(keys), statuses=statuses)
+    rule = Rule(name=name, patterns=patterns, time_format=_time_format(keys), statuses=statuses)
+    check_patterns(keys, "regex_patterns", rule)
+    return rule
 
 
 def _time_format(keys: Section) -> str:

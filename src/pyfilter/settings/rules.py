@@ -48,6 +48,8 @@ def _read_rule(
         ignoreip=read_entries(keys, "ignoreip", ()),
     )
     keys.done()
+    if "pattern" in keys or "ignore" in keys:
+        check_patterns(keys, "pattern" if "pattern" in keys else "ignore", rule)
     if "pattern" in keys and settings.logpath is None and not rule.journal:
         raise section.wrong(name, "a rule of your own needs a logpath")
     return settings
@@ -57,6 +59,16 @@ def check_name(section: Section, name: str) -> None:
     """Raise SettingsError for a name that could not be shown as it is."""
     if not name or visible(name, _NAME_LONGEST) != name:
         raise section.wrong(name, f"must have a name of at most {_NAME_LONGEST} printable signs")
+
+
+def check_patterns(keys: Section, key: str, rule: Rule) -> None:
+    """Raise SettingsError where the user's own patterns are refused, naming their line."""
+    from pyfilter.matching.reading import Reader  # noqa: PLC0415 # most configurations have none
+
+    try:
+        Reader(rule)
+    except RuleError as error:
+        raise keys.wrong(key, str(error).removeprefix(f"rule {rule.name}: ")) from None
 
 
 def limits_of(rule: Rule) -> dict[str, Any]:
