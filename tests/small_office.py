@@ -1,151 +1,39 @@
 # A daemon's office without the daemon: enough for the control socket and the commands.
 import asyncio
-import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
-
+from pyfilter import detection
 from pyfilter.addresses import Address, Network
 from pyfilter.control.operations import Operations
 from pyfilter.control.place import Place
 from pyfilter.control.ring import Ring
 from pyfilter.control.server import Server
+from pyfilter.enforcer import Enforcer
 from pyfilter.errors import SettingsError
 from pyfilter.firewalls import Observe
+from pyfilter.ledger import Memory
 from pyfilter.matching.rule import Rule
-from pyfilter.model import (
-    Allowance,
-    Ban,
-    Blocked,
-    Decision,
-    Event,
-    History,
-    Limits,
-    Position,
-    Release,
-    SourceState,
-)
+from pyfilter.model import Allowance, Ban, Decision, Event, Limits, Release, SourceState
+from pyfilter.pipeline import Pipeline, Watch
+from pyfilter.protection import Protection
 from pyfilter.settings.tree import RuleSettings, Settings
 
 NOW = 1_795_413_600.0  # 2026-11-23T06:00:00Z
 
 
-class Done(Struct, frozen=True):
-    decision: Decision
-    done: bool = True
-    reason: str = ""
+class Herald:
+    """Tells the ring of decisions."""
 
+    name = "ring"
 
-class State(Struct, frozen=True):
-    name: str = "observe"
-    health: str = "ok"
-    expected: int = 0
-    held: int = 0
-    repairs: int = 0
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
 
-
-class SmallLedger:
-    """Remembers decisions in a list."""
-
-    def __init__(self) -> None:
-        self.decisions: list[Decision] = []
-
-    def record(self, decisions: Sequence[Decision]) -> None:
-        self.decisions += decisions
-
-    def active(self, at: float) -> list[Ban]:
-        return [d for d in self.decisions if isinstance(d, Ban) and (d.until or math.inf) > at]
-
-    def evidence(self, subject: Network) -> tuple[Event, ...]:
-        return ()
-
-    def history(self, subject: Network) -> History:
-        return History(sum(isinstance(d, Ban) for d in self.decisions if d.subject == subject))
-
-    def past(
-        self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
-    ) -> list[tuple[int, Decision]]:
-        found = [
-            (number, decision)
-            for number, decision in enumerate(self.decisions, 1)
-            if subject in {None, decision.subject} and (not before or number < before)
-        ]
-        return found[::-1][:limit]
-
-    def tally(self, counts: Mapping[tuple[str, int], tuple[int, int]]) -> None: ...
-
-    def counts(self, since_hour: int) -> dict[str, tuple[int, int]]:
-        return {"sshd": (12, 2)}
-
-    def save_positions(self, positions: Iterable[Position]) -> None: ...
-
-    def load_position(self, source: str) -> Position | None:
-        return None
-
-    def allow(self, allowance: Allowance) -> None: ...
-
-    def disallow(self, entry: str) -> bool:
-        return False
-
-    def allowances(self, at: float) -> list[Allowance]:
-        return []
-
-    def purge(self, before: float) -> None: ...
-
-    def health(self) -> str:
-        return "ok"
-
-    def close(self) -> None: ...
-
-
-class SmallEnforcer:
-    """Applies to the observing firewall; protects loopback."""
-
-    def __init__(self, ledger: SmallLedger, ring: Ring) -> None:
-        self.ledger, self.ring = ledger, ring
-        self.firewall = Observe().open()
-        self.in_force: dict[Network, Ban] = {}
-
-    def apply(self, decisions: Sequence[Decision], *, force: bool = False) -> list[Done]:
-        self.ledger.record(decisions)
-        self.firewall.apply(decisions, NOW)
-        self.ring.add(decisions)
-        for decision in decisions:
-            if isinstance(decision, Ban):
-                self.in_force[decision.subject] = decision
-            else:
-                self.in_force.pop(decision.subject, None)
-        return [Done(decision) for decision in decisions]
-
-    def bans(self) -> list[Ban]:
-        return list(self.in_force.values())
-
-    async def blocked(self) -> dict[Network, Blocked]:
-        return self.firewall.blocked()
-
-    def protected(self, subject: Network) -> str | None:
-        return "an address that no peer can have" if subject.startswith("127.") else None
-
-    def state(self) -> State:
-        return State(expected=len(self.in_force), held=len(self.firewall.blocked()))
-
-
-class SmallPipeline:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    @property
-    def statistics(self) -> dict[str, tuple[int, int]]:
-        return {"sshd": (len(self.events), 0)}
-
-    def score(self, subject: Network) -> dict[str, float]:
-        return {"sshd": float(len(self.recent(subject)))}
-
-    def recent(self, subject: Network) -> tuple[Event, ...]:
-        return tuple(event for event in self.events if str(event.address) == subject)
+    def tell(self, decision: Decision) -> None:
+        self._ring.add((decision,))
 
 
 class SmallSource:
@@ -154,12 +42,6 @@ class SmallSource:
 
     def state(self) -> SourceState:
         return self._state
-
-
-class SmallProtection:
-    def __init__(self) -> None:
-        self.configured: tuple[str, ...] = ("127.0.0.0/8",)
-        self.allowances: dict[str, Allowance] = {}
 
 
 class SmallCountries:
@@ -175,15 +57,18 @@ class SmallOffice:
         self.settings = Settings("/etc/pyfilter/pyfilter.toml", "web01", rules={"sshd": rule})
         self.started = NOW - 3600
         self.ring = Ring()
-        self.ledger = SmallLedger()
-        self.enforcer = SmallEnforcer(self.ledger, self.ring)
-        self.pipeline = SmallPipeline()
+        self.time = NOW
+        self.ledger = Memory().open()
+        self.ledger.tally({("sshd", int(NOW) // 3600): (12, 2)})
+        self.protection = Protection(("127.0.0.0/8",))
+        self.enforcer = Enforcer(self.ledger, Observe().open(), self.protection, self.now)
+        self.enforcer.notifiers.append(Herald(self.ring))
+        self.pipeline = Pipeline("web01", self.enforcer.standing, self.ledger.history)
+        self.pipeline.watches = {"sshd": Watch(rule.limits, detection.open(rule.limits))}
         auth = SourceState("/var/log/auth.log", "ok", "", 1234, NOW - 2)
         self.sources: dict[str, SmallSource] = {"/var/log/auth.log": SmallSource(auth)}
-        self.protection = SmallProtection()
         self.countries = SmallCountries()
         self.fleet = None
-        self.time = NOW
         self.broken = ""  # what a reload complains of
 
     def now(self) -> float:
@@ -191,6 +76,7 @@ class SmallOffice:
 
     def allow(self, allowance: Allowance) -> None:
         self.protection.allowances[allowance.entry] = allowance
+        self.protection.rebuild()
 
     def disallow(self, entry: str) -> bool:
         return self.protection.allowances.pop(entry, None) is not None
@@ -210,7 +96,8 @@ class SmallOffice:
             Event("sshd", Address(address), self.time + n, user=user, line=line)
             for n in range(times)
         )
-        self.pipeline.events += events
+        self.pipeline.failures["sshd"] += times
+        self.pipeline.watches["sshd"].detector.observe(events)
         self.ring.add(events)
         return events
 

@@ -28,9 +28,10 @@ class LedgerError(PyfilterError):
 class FirewallError(PyfilterError):
     """The kernel refused a batch; `recoverable` says whether trying again can help."""
 
-    def __init__(self, message: str, *, recoverable: bool = True) -> None:
+    def __init__(self, message: str, *, recoverable: bool = True, privilege: bool = False) -> None:
         super().__init__(message)
         self.recoverable = recoverable
+        self.privilege = privilege  # more of it would help (exit code 4)
 
 
 class FleetError(PyfilterError):

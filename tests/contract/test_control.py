@@ -234,7 +234,7 @@ async def test_why_shows_the_evidence_made_visible(place: Place, office: SmallOf
     assert [row.reason for row in found.bans] == ["5 failures in 10m"]
     assert len(found.evidence) == 5
     assert found.recent[0].line.startswith("Failed password for \\x1b[31mroot\\u202e from")
-    assert [(row.score, row.limit) for row in found.scores] == [(6.0, 5)]
+    assert [(row.score, row.limit) for row in found.scores] == [(1.0, 5)]
 
 
 async def test_the_allowlist_is_kept_at_run_time(place: Place, office: SmallOffice) -> None:

@@ -20,6 +20,10 @@ _WHERE = {
     "unban": "deciding",
     "allow": "allowing",
     "reload": "deciding",
+    "match": "matches",
+    "explain": "explaining",
+    "rules": "rules",
+    "geo": "geo",
     "completion": "completion",
 }
 

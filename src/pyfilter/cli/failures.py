@@ -7,6 +7,7 @@ import click
 
 from pyfilter.errors import (
     AddressError,
+    FirewallError,
     NotRunningError,
     PrivilegeError,
     PyfilterError,
@@ -38,7 +39,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
         sys.stdout.flush()
     except PyfilterError as error:
         complain(str(error))
-        return next(code for kind, code in _CODES if isinstance(error, kind))
+        return _code(error)
     except click.ClickException as error:
         complain(_usage(error))
         return USAGE
@@ -51,6 +52,12 @@ def exit_code_of(command: Callable[[], object]) -> int:
         complain(f"{error.filename or 'this'}: {error.strerror}: try again with sudo")
         return NO_PRIVILEGE
     return result if isinstance(result, int) else DONE
+
+
+def _code(error: PyfilterError) -> int:
+    if isinstance(error, FirewallError) and error.privilege:
+        return NO_PRIVILEGE
+    return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def complain(message: str) -> None:

@@ -1,11 +1,12 @@
 # The daemon in the foreground, and the test of its configuration.
-from importlib import import_module
+import time
 
 import click
 
-from pyfilter import settings
+from pyfilter import daemon, settings
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.failures import complain
+from pyfilter.daemon.duties import assign
 
 
 @click.command("run")
@@ -13,7 +14,7 @@ from pyfilter.cli.failures import complain
 @pass_globals
 def run_command(options: Globals, observe: bool) -> None:
     """Run the daemon in the foreground."""
-    import_module("pyfilter.daemon").run(options.settings(), observe=observe)
+    daemon.run(options.settings(), observe=observe)
 
 
 @click.command("check")
@@ -22,6 +23,7 @@ def run_command(options: Globals, observe: bool) -> None:
 def check_command(options: Globals, file: str | None) -> None:
     """Test the configuration exactly as the daemon would; silent when it is good."""
     found = settings.load(file or options.config)
+    assign(found, time.time)
     if options.verbose:
         for warning in found.warnings:
             complain(f"warning: {warning}")

@@ -67,7 +67,7 @@ class Operations:
     async def _look(self, request: Request) -> Answer:
         match request:
             case AskStatus():
-                return status(self._office, request)
+                return await status(self._office, request)
             case ListBans():
                 return await self._pages.page(request)
             case AskWhy():

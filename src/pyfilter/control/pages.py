@@ -9,7 +9,7 @@ from pyfilter.addresses import Network
 from pyfilter.control.answers import BanRow, BansAnswer
 from pyfilter.control.office import Office
 from pyfilter.control.requests import LARGEST_PAGE, ListBans
-from pyfilter.control.views import ban_row
+from pyfilter.control.views import ban_row, kernel
 from pyfilter.errors import RefusedError
 from pyfilter.model import Ban, Blocked, Release
 
@@ -36,7 +36,7 @@ class Pages:
         now = time.monotonic()
         if not request.cursor or now - self._looked > _FRESH:
             self._looked = now
-            self._kernel = await self._office.enforcer.blocked()
+            self._kernel = await kernel(self._office)
             self._bans = sorted(self._office.enforcer.bans(), key=_key)
             self._ends = {}
         return self._past(request) if request.history else self._in_force(request)

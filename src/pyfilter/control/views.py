@@ -20,7 +20,7 @@ from pyfilter.control.office import Office
 from pyfilter.control.reach import covering
 from pyfilter.control.requests import AskStatus, AskWhy
 from pyfilter.control.ring import Item
-from pyfilter.errors import LedgerError, RefusedError
+from pyfilter.errors import FirewallError, LedgerError, RefusedError
 from pyfilter.model import AT_ONCE, Ban, Blocked, Event, Release
 from pyfilter.visible import visible
 
@@ -28,12 +28,13 @@ _HOUR = 3600
 _PAST = 10  # earlier bans that `why` shows
 
 
-def status(office: Office, request: AskStatus) -> StatusAnswer:
+async def status(office: Office, request: AskStatus) -> StatusAnswer:
     """Return what `pyfilter status` shows, of one rule or of all."""
     if request.rule and request.rule not in office.settings.rules:
         known = ", ".join(sorted(office.settings.rules)) or "none"
         raise RefusedError(f"rule {request.rule!r} is not on; on are: {known}")
     bans = office.enforcer.bans()
+    await kernel(office)  # so that the state tells of now
     state = office.enforcer.state()
     return StatusAnswer(
         version=pyfilter.__version__,
@@ -116,21 +117,19 @@ async def why(office: Office, request: AskWhy) -> WhyAnswer:
     in_force = office.enforcer.bans()
     over = set(covering(subject, [ban.subject for ban in in_force]))
     bans = [ban for ban in in_force if ban.subject in over]
-    kernel = await office.enforcer.blocked() if bans else {}
-    try:
-        strikes = office.ledger.history(subject).strikes
-        past = office.ledger.past(subject=subject, limit=_PAST)
-    except LedgerError:
-        strikes, past = 0, []
+    held = await kernel(office) if bans else {}
+    strikes = _strikes(office, subject)
+    past = _past(office, subject)
+    evidence = [event for ban in bans for event in _evidence(office, ban)]
     return WhyAnswer(
         subject=subject,
         country=country(office, subject),
         protected=office.enforcer.protected(subject),
-        bans=[ban_row(office, ban, kernel) for ban in bans],
-        evidence=[evidence(event) for ban in bans for event in ban.evidence],
-        recent=[evidence(event) for event in office.pipeline.recent(subject)],
+        bans=[ban_row(office, ban, held) for ban in bans],
+        evidence=[evidence_row(event) for event in evidence],
+        recent=[evidence_row(event) for event in office.pipeline.recent(subject)],
         scores=_scores(office, office.pipeline.score(subject)),
-        past=[ban_row(office, ban, kernel) for _, ban in past if isinstance(ban, Ban)],
+        past=[ban_row(office, ban, held) for ban in past],
         strikes=strikes,
     )
 
@@ -144,7 +143,39 @@ def _scores(office: Office, scores: Mapping[str, float]) -> list[ScoreRow]:
     ]
 
 
-def evidence(event: Event) -> EvidenceRow:
+async def kernel(office: Office) -> Mapping[Network, Blocked]:
+    """Return what the kernel holds; nothing when it cannot be read, as `status` then says."""
+    try:
+        return await office.enforcer.blocked()
+    except FirewallError:
+        return {}
+
+
+def _strikes(office: Office, subject: Network) -> int:
+    try:
+        return office.ledger.history(subject).strikes
+    except LedgerError:
+        return 0
+
+
+def _past(office: Office, subject: Network) -> list[Ban]:
+    """Return the latest bans of a subject, newest first."""
+    try:
+        found = office.ledger.past(subject=subject, limit=_PAST)
+    except LedgerError:
+        return []
+    return [decision for _, decision in found if isinstance(decision, Ban)]
+
+
+def _evidence(office: Office, ban: Ban) -> tuple[Event, ...]:
+    """Return what a ban in force was made for, from memory or from the ledger."""
+    return next(
+        (one.evidence for one in (ban, *_past(office, ban.subject)) if one.evidence),
+        (),
+    )
+
+
+def evidence_row(event: Event) -> EvidenceRow:
     return EvidenceRow(event.at, event.rule, visible(event.line), visible(event.user))
 
 

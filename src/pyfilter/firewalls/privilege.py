@@ -7,4 +7,5 @@ def unprivileged() -> FirewallError:
         "the firewall needs CAP_NET_ADMIN: run as root, give the service "
         "AmbientCapabilities=CAP_NET_ADMIN, or only watch with --observe",
         recoverable=False,
+        privilege=True,
     )
