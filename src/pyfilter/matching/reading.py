@@ -45,28 +45,49 @@ class Reader:
     """Reads lines for one rule."""
 
     def __init__(self, rule: Rule, kinds: Collection[str] = ()) -> None:
-        """Compile the rule's patterns of these kinds (none: the rule's own choice).
+        """Read the rule's patterns of these kinds (none: the rule's own choice).
 
         Patterns of weight 0 are always read: they are knowledge, not failures. Raises RuleError.
         """
         self.rule = rule
         wanted = kinds or rule.kinds or {pattern.kind for pattern in rule.patterns}
-        self.patterns: tuple[Compiled, ...] = tuple(
-            compile_pattern(rule, pattern)
-            for pattern in rule.patterns
-            if pattern.kind in wanted or pattern.weight == 0
+        self.chosen = tuple(
+            pattern for pattern in rule.patterns if pattern.kind in wanted or pattern.weight == 0
         )
+        self._compiled: list[Compiled | None] = [None] * len(self.chosen)
         self._header = compile_header(rule.tags) if rule.format == "syslog" else None
         self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
 
-    def hit(self, line: bytes) -> Hit | None:
-        """Return what a line (without its newline) means to this rule, None if nothing."""
+    def prepare(self) -> None:
+        """Compile every pattern now. Raises RuleError."""
+        for index in range(len(self.chosen)):
+            self._at(index)
+
+    @property
+    def patterns(self) -> tuple[Compiled, ...]:
+        """All patterns that are on, compiled. Raises RuleError."""
+        return tuple(self._at(index) for index in range(len(self.chosen)))
+
+    def _at(self, index: int) -> Compiled:
+        """Compile a pattern when it is first needed: most never are."""
+        found = self._compiled[index]
+        if found is None:
+            found = self._compiled[index] = compile_pattern(self.rule, self.chosen[index])
+        return found
+
+    def hit(self, line: bytes, among: int = -1) -> Hit | None:
+        """Return what a line (without its newline) means to this rule, None if nothing.
+
+        `among` are the patterns that can fit, by bit; all of them, if the caller does not know.
+        """
         message = self.message(line)
         if message is None or any(regex.fullmatch(message.text) for regex in self._ignore):
             return None
-        for compiled in self.patterns:
-            if found := self._captured(compiled, message):
-                return self._made(compiled, message, found)
+        for index in range(len(self.chosen)):
+            if among >> index & 1:
+                compiled = self._at(index)
+                if found := self._captured(compiled, message):
+                    return self._made(compiled, message, found)
         return None
 
     def message(self, line: bytes) -> Message | None:

@@ -66,7 +66,7 @@ def check_patterns(keys: Section, key: str, rule: Rule) -> None:
     from pyfilter.matching.reading import Reader  # noqa: PLC0415 # most configurations have none
 
     try:
-        Reader(rule)
+        Reader(rule).prepare()
     except RuleError as error:
         raise keys.wrong(key, str(error).removeprefix(f"rule {rule.name}: ")) from None
 
