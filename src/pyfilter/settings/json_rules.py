@@ -13,7 +13,7 @@ from pyfilter.settings.rules import check_name, check_patterns
 from pyfilter.settings.section import Section, nearest, shown
 from pyfilter.settings.tree import RuleSettings
 
-_OURS = {"ssh": "sshd"}  # what the original calls it: what we call it
+OURS = {"ssh": "sshd"}  # what the original calls it: what we call it
 _PLAIN, _WEB = 2, 4
 _GROUPS: dict[int, tuple[Literal["time", "ip", "url", "status", "either"], ...]] = {
     _PLAIN: ("either", "either"),
@@ -62,9 +62,9 @@ def _log_files(keys: Section, checkout: Path) -> tuple[str, ...] | None:
 
 def _library(keys: Section, name: str, library: Library) -> Rule:
     known = library.names()
-    ours = _OURS.get(name, name)
+    ours = OURS.get(name, name)
     if ours not in known:
-        hint = nearest(name, (*_OURS, *known))
+        hint = nearest(name, (*OURS, *known))
         reason = f"has no regex_patterns, and no rule of that name comes along{hint}"
         raise keys.missing("regex_patterns", reason)
     rule = library.rule(ours)

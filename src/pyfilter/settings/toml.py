@@ -6,10 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyfilter.errors import SettingsError
-from pyfilter.firewalls import AnyFirewall
 from pyfilter.notifiers import AnyNotifier, Console, Lines
 from pyfilter.settings.documents import Document
-from pyfilter.settings.firewall import NAMES, firewall
+from pyfilter.settings.firewall import read_firewall
 from pyfilter.settings.library import Library
 from pyfilter.settings.limits import layered, read_entries, read_limits
 from pyfilter.settings.lines import line_of
@@ -27,7 +26,6 @@ _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEMES = {"redis", "rediss", "unix"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _PORT_MOST = 65535
-_SIZE_MOST = 2**31 - 1
 LOOPBACK = ("127.0.0.0/8", "::1")
 
 
@@ -95,7 +93,7 @@ def _settings(top: Section, path: str, around: Surroundings, library: Library) -
         defaults=layered(common),
         ignoreip=ignoreip,
         reload=top.flag("reload", True),
-        firewall=_firewall(top.section("firewall")),
+        firewall=read_firewall(top.section("firewall")),
         rules=rules,
         fleet=fleet,
         geo=_geo(top.section("geo")),
@@ -125,16 +123,6 @@ def _ledger(top: Section) -> str:
     if top.raw("ledger") == ":memory:":
         return ":memory:"
     return _absolute(top, "ledger")
-
-
-def _firewall(section: Section) -> AnyFirewall:
-    name = section.choice("type", "nftables", NAMES)
-    given = {
-        "action": section.choice("action", "drop", ("drop", "reject")),
-        "size": section.whole("size", 1_000_000, 1, _SIZE_MOST),
-    }
-    section.done()
-    return firewall(name, given)
 
 
 def _fleet(section: Section) -> FleetSettings:
