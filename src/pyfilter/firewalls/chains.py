@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import tool
+from pyfilter.firewalls.netlink import NFPROTO_IPV4, NFPROTO_IPV6
+from pyfilter.firewalls.watch import Watch
 
 CHAIN, BANNED, REFUSE = "PYFILTER", "PYFILTER-BANNED", "PYFILTER-REFUSE"
 _TOOLS = {4: "iptables", 6: "ip6tables"}
@@ -93,6 +95,13 @@ def usable(where: Place, family: int) -> bool:
     if code and family == 4:
         raise FirewallError(f"iptables refused: {errors.splitlines()[0] if errors else code}")
     return code == 0
+
+
+def watch(where: Place) -> Watch | None:
+    """Return what tells changes of our table, None where iptables is older than nf_tables."""
+    if "nf_tables" not in tool.run(_TOOLS[4], "-V"):
+        return None
+    return Watch(where.table, frozenset({NFPROTO_IPV4, NFPROTO_IPV6}))
 
 
 def _rules(saved: str) -> list[str]:

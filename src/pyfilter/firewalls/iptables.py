@@ -1,5 +1,6 @@
 # iptables: bans as members of ipsets, or as plain rules where ipset is missing.
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
@@ -12,6 +13,9 @@ from pyfilter.model import Blocked, Decision
 
 if TYPE_CHECKING:
     from pyfilter.firewalls.chains import Place
+    from pyfilter.firewalls.watch import Watch
+
+_TRANSACTIONS = 8  # at most, of one of our changes
 
 
 class Iptables(Struct, frozen=True, tag="iptables", tag_field="type", forbid_unknown_fields=True):
@@ -31,7 +35,7 @@ class Iptables(Struct, frozen=True, tag="iptables", tag_field="type", forbid_unk
         members: Members = rules.Rules(here, families)
         if self.ipset and ipset.usable():
             members = ipset.Sets(here, self.size, families)
-        return IptablesFirewall(here, there, members, families)
+        return IptablesFirewall(here, there, members, families, chains.watch(here))
 
 
 class Members(Protocol):
@@ -57,15 +61,36 @@ class IptablesFirewall:
     name = "iptables"
 
     def __init__(
-        self, here: "Place", elsewhere: "Place", members: Members, families: Sequence[int]
+        self,
+        here: "Place",
+        elsewhere: "Place",
+        members: Members,
+        families: Sequence[int],
+        watch: "Watch | None",
     ) -> None:
         self._here = here
         self._elsewhere = elsewhere  # where an earlier run with another action may have been
         self._members = members
         self._families = families
+        self._watch = watch  # None: the kernel has no nf_tables, so only the sweep looks
         self._seal = ""
 
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        before = self._watch.generation() if self._watch else 0
+        yield
+        if self._watch:
+            self._watch.made(before, _TRANSACTIONS)
+
     def open(self) -> None:
+        generation = self._watch.generation() if self._watch else 0
+        if not self._seal or self._seal != self._sealed():
+            self._mend()
+            generation = self._watch.generation() if self._watch else 0
+        if self._watch:
+            self._watch.trust(generation)
+
+    def _mend(self) -> None:
         for family in self._families:
             self._members.prepare(family)
             self._here.install(family, self._members.rules(family))
@@ -77,12 +102,14 @@ class IptablesFirewall:
         if any(subject.endswith("/0") for subject in batch.bans):
             raise FirewallError("iptables bans no network of length 0", recoverable=False)
         if batch.bans or batch.releases:
-            self._members.apply(batch)
+            with self._ours():
+                self._members.apply(batch)
 
     def protect(self, networks: Iterable[Network]) -> None:
         self._members.protect(networks)
-        for family in self._families:
-            self._here.install(family, self._members.rules(family))
+        with self._ours():
+            for family in self._families:
+                self._here.install(family, self._members.rules(family))
         self._seal = self._sealed()
 
     def blocked(self) -> dict[Network, Blocked]:
@@ -95,13 +122,15 @@ class IptablesFirewall:
         return "\n".join([*map(self._here.seal, self._families), self._members.seal()])
 
     def bell(self) -> int | None:
-        return None  # the sweep looks
+        """Return a descriptor that turns readable when rules change; ipset tells of nothing."""
+        return self._watch.bell() if self._watch else None
 
     def rung(self) -> bool:
-        return False
+        return self._watch.rung() if self._watch else False
 
     def close(self) -> None:
-        """There is nothing to free."""
+        if self._watch:
+            self._watch.close()
 
     def remove(self) -> None:
         for family in self._families:

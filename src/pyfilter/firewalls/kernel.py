@@ -36,16 +36,12 @@ class Kernel:
 
     def __init__(self, table: str) -> None:
         self._netlink = Netlink()
-        self.mark = attribute(_TABLE, table)
-
-    def generation(self) -> int:
-        """Return the number of the last transaction on any table, whoever made it."""
-        return self._netlink.generation()
+        self._mark = attribute(_TABLE, table)
 
     def sets(self) -> dict[str, int | None]:
         """Return our sets with their numbers of elements, None where the kernel does not count."""
         found: dict[str, int | None] = {}
-        for message in self._netlink.dump(GETSET, self.mark):
+        for message in self._netlink.dump(GETSET, self._mark):
             name, count = "", None
             for kind, start, end in attributes(message):
                 if kind == _SET_NAME:
@@ -57,11 +53,11 @@ class Kernel:
 
     def seal(self, fixed: Iterable[str]) -> bytes:
         """Return what changes whenever our table, chains, rules, sets or elements of `fixed` do."""
-        parts = self._netlink.one(GETTABLE, self.mark)
-        parts += [_countless(message) for message in self._netlink.dump(GETSET, self.mark)]
+        parts = self._netlink.one(GETTABLE, self._mark)
+        parts += [_countless(message) for message in self._netlink.dump(GETSET, self._mark)]
         for kind in (GETCHAIN, GETRULE):
-            found = self._netlink.dump(kind, self.mark)
-            parts += [message for message in found if message.startswith(self.mark)]
+            found = self._netlink.dump(kind, self._mark)
+            parts += [message for message in found if message.startswith(self._mark)]
         for name in fixed:
             parts += self._lists(name)
         return b"".join(parts)
@@ -85,7 +81,7 @@ class Kernel:
         )
 
     def _lists(self, name: str) -> list[bytes]:
-        return self._netlink.dump(GETSETELEM, self.mark + attribute(_LIST_SET, name))
+        return self._netlink.dump(GETSETELEM, self._mark + attribute(_LIST_SET, name))
 
     def close(self) -> None:
         self._netlink.close()

@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.privilege import unprivileged
@@ -14,7 +14,7 @@ from pyfilter.firewalls.privilege import unprivileged
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _NFNLGRP_NFTABLES = 7
-_NFPROTO_INET = 1
+NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 = 1, 2, 10
 GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETGEN = 1, 4, 7, 10, 13, 16
 # include/uapi/linux/netlink.h
 _REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10
@@ -81,7 +81,7 @@ class Netlink:
         self._socket.close()
 
     def _ask(self, kind: int, flags: int, selector: bytes) -> list[bytes]:
-        body = _FAMILY.pack(_NFPROTO_INET, 0, 0) + selector
+        body = _FAMILY.pack(NFPROTO_INET, 0, 0) + selector
         length = _HEADER.size + len(body)
         header = _HEADER.pack(length, _SUBSYSTEM | kind, _REQUEST | flags, 0, 0)
         answer: list[bytes] = []
@@ -137,13 +137,13 @@ class Bell:
         self._socket.close()
 
 
-def generations(notices: Iterable[bytes], mark: bytes) -> set[int]:
-    """Return the transactions, by the lower half of their generation, that concern our table."""
+def generations(notices: Iterable[bytes], mark: bytes, families: Container[int]) -> set[int]:
+    """Return the transactions, by the lower half of their generation, that concern a table."""
     found = set()
     for data in notices:
         for start, _, _, _ in _messages(data):
             family, _, generation = _NOTICE.unpack_from(data, start + _HEADER.size)
-            if family == _NFPROTO_INET and data.startswith(mark, start + _PAYLOAD):
+            if family in families and data.startswith(mark, start + _PAYLOAD):
                 found.add(generation)
     return found
 

@@ -9,8 +9,9 @@ from pyfilter.errors import FirewallError
 from pyfilter.firewalls import ruleset
 from pyfilter.firewalls.batch import Batch, fold
 from pyfilter.firewalls.kernel import Kernel
-from pyfilter.firewalls.netlink import Bell, generations
+from pyfilter.firewalls.netlink import NFPROTO_INET
 from pyfilter.firewalls.privilege import unprivileged
+from pyfilter.firewalls.watch import Watch
 from pyfilter.interfaces import Firewall
 from pyfilter.model import Blocked, Decision
 
@@ -46,21 +47,25 @@ class NftablesFirewall:
         self._prefixes = set(ruleset.USUAL)
         self._allowed: tuple[Network, ...] = ()
         self._seal = b""  # what table, chains, rules and sets looked like when they were in order
-        self._generation = -1  # of the ruleset when only we had touched it since it was in order
-        self._ours: set[int] = set()  # lower halves of those since the bell was last emptied
-        self._bell: Bell | None = None
+        self._watch = Watch(ruleset.NAME, frozenset({NFPROTO_INET}))
 
     def open(self) -> None:
-        """Make the table or mend it in one transaction; its elements stay where they are."""
-        standing = self._here.sets()
-        self._prefixes.update(filter(None, map(ruleset.set_prefix, standing)))
-        generation = self._here.generation()
+        """Make the table or mend it in one transaction; its elements stay where they are.
+
+        Whoever opens looks at what is blocked afterwards: from here on only changes ring.
+        """
+        generation = self._watch.generation()
+        self._prefixes.update(filter(None, map(ruleset.set_prefix, self._here.sets())))
         if not self._seal or self._seal != self._sealed():
-            if self._run(self._frame(self._prefixes)):
-                self._replace()
-            generation = self._here.generation()
-            self._seal = self._sealed()
-        self._generation = generation
+            generation = self._mend()
+        self._watch.trust(generation)
+
+    def _mend(self) -> int:
+        if self._run(self._frame(self._prefixes)):
+            self._replace()
+        generation = self._watch.generation()
+        self._seal = self._sealed()
+        return generation
 
     def _replace(self) -> None:
         """Put our table in the place of one that cannot be mended, bans included, without a gap."""
@@ -84,8 +89,8 @@ class NftablesFirewall:
         frame = [self._frame(known)] if known != self._prefixes else []
         # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
         if len(decisions) < _MANY or self._run("\n".join([*frame, *_straight(batch)])):
-            if not self._here.sets():
-                self.open()
+            if not self._here.sets():  # the bans that went with the table are for others to notice
+                self._mend()
             self._commit([*frame, *_either_way(batch)])
         self._prefixes = known
         if frame:
@@ -116,14 +121,14 @@ class NftablesFirewall:
             kernel.close()
 
     def intact(self, expected: int) -> bool:
-        generation = self._here.generation()
+        generation = self._watch.generation()
         if not self._seal or self._sealed() != self._seal:
             return False
-        if generation == self._generation:  # nobody but we touched it since it was in order
+        if self._watch.untouched():
             return True
         if self._count() != expected:
             return False
-        self._generation = generation
+        self._watch.trust(generation)
         return True
 
     def _count(self) -> int:
@@ -135,30 +140,15 @@ class NftablesFirewall:
         )
 
     def bell(self) -> int | None:
-        if self._bell is None:
-            self._bell = Bell()
-        return self._bell.fileno()
+        return self._watch.bell()
 
     def rung(self) -> bool:
-        """Empty the bell; say whether somebody else changed our table.
-
-        What others do to other tables is not ours to mend. Our own transactions are known by their
-        generation: the kernel numbers them one by one.
-        """
-        if self._bell is None:
-            return False
-        notices, ours = self._bell.drain(), self._ours
-        self._ours = set()
-        if self._here.generation() == self._generation:
-            return False
-        return notices is None or bool(generations(notices, self._here.mark) - ours)
+        return self._watch.rung()
 
     def close(self) -> None:
         self._here.close()
         self._library.close()
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        self._watch.close()
 
     def remove(self) -> None:
         self._commit([f"add table {ruleset.TABLE}", f"delete table {ruleset.TABLE}"])
@@ -168,15 +158,11 @@ class NftablesFirewall:
         return self._here.seal(ruleset.ALLOWED)
 
     def _run(self, commands: str) -> str:
-        """Run one transaction; keep count of the generations that are ours alone."""
-        before = self._here.generation()
+        """Run one transaction; return the error text, empty on success."""
+        before = self._watch.generation()
         error = self._library.run(commands)
-        after = self._here.generation()
-        if not error and after == (before + 1) & 0xFFFFFFFF:
-            if self._bell is not None:
-                self._ours.add(after & 0xFFFF)
-            if before == self._generation:
-                self._generation = after
+        if not error:
+            self._watch.made(before)
         return error
 
     def _commit(self, commands: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from pyfilter.addresses import Network, network, version
+from pyfilter.addresses import Network, version
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.batch import Batch, merged
 from pyfilter.firewalls.chains import BANNED, Place
@@ -67,8 +67,11 @@ class Rules:
         return [one for family in self._families for one in self._listed(family)]
 
     def _listed(self, family: int) -> list[Blocked]:
+        host = "/32" if family == 4 else "/128"
         found = _BAN.findall(self._place.save(family))
-        return [Blocked(network(text), None, int(packets)) for packets, text in found]
+        return [
+            Blocked(Network(text.removesuffix(host)), None, int(packets)) for packets, text in found
+        ]
 
     def count(self) -> int | None:
         return len(self.blocked())
