@@ -78,14 +78,13 @@ remove_service() {
 
 # Ours alone: what each of our firewalls calls its own. Other people's rules are not even read.
 remove_bans() {
-    [ ! -x "$here/.venv/bin/python" ] || "$here/.venv/bin/python" -I "$here/packaging/remove_bans.py" ||
-        fail "our part of the firewall could not be removed; by hand: nft delete table inet pyfilter"
+    "$here/.venv/bin/python" -I "$here/packaging/remove_bans.py"
 }
 
 remove_all() {
-    local shell file
+    local shell file left=
     remove_service
-    remove_bans
+    remove_bans || left="our part of the firewall could not be removed; by hand: nft delete table inet pyfilter"
     [ ! -L "$command" ] || [ "$(readlink -- "$command")" != "$here/run.sh" ] || rm -f -- "$command"
     for entry in "${completions[@]}"; do
         read -r shell file <<<"$entry"
@@ -101,6 +100,7 @@ remove_all() {
     if [ "$1" = --purge ]; then
         rm -rf -- "$state"
     fi
+    [ -z "$left" ] || fail "$left"
     echo "Service removed."
 }
 

@@ -94,13 +94,14 @@ class Debian:
         run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
         stack.callback(run, "umount", "--lazy", str(self.root))
         (self.root / "etc" / "pip.conf").write_text(_PIP)
+        (self.root / "etc" / "hostname").write_text(f"{NAME}\n")
         (self.root / WHEELS.lstrip("/")).mkdir(parents=True)
 
     def switch_on(self) -> Host:
         """Boot; skip the test where that is impossible."""
         argv = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}"]
         argv += [f"--machine={self.netns}", f"--hostname={NAME}", "--console=pipe"]
-        argv += ["--register=no", "--keep-unit", "--link-journal=no"]
+        argv += ["--register=no", "--keep-unit", "--link-journal=no", "--capability=CAP_NET_ADMIN"]
         argv += [f"--network-namespace-path=/run/netns/{self.netns}"]
         argv += [f"--bind-ro={self._wheels}:{WHEELS}"]
         self._nspawn = self._stack.enter_context(running(argv, self._log))
