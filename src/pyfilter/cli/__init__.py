@@ -24,6 +24,7 @@ _WHERE = {
     "explain": "explaining",
     "rules": "rules",
     "geo": "geo",
+    "import": "importing",
     "completion": "completion",
 }
 
