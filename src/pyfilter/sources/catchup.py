@@ -6,15 +6,11 @@ from pyfilter.interfaces import Stamp
 from pyfilter.sources.marks import Mark, fits
 from pyfilter.sources.paths import rotations
 from pyfilter.sources.search import find_time
-from pyfilter.sources.tail import Tail
+from pyfilter.sources.tail import Tail, open_log
 
 _ROTATED = 16  # rotated files looked at, the newest
+_TICK = 20_000_000  # nanoseconds: files are dated by the kernel's last tick
 _UNREAD = 256 << 20  # bytes that were missed and are older than anybody asked for: no more of them
-
-
-def open_log(path: str) -> int:
-    """Open for reading without side effects on anything odd. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def open_past(
@@ -29,15 +25,15 @@ def open_past(
     current = tails[-1] if tails and tails[-1].name == real else None
     marked = _match(tails, marks)
     first = min((tails.index(tail) for tail in marked), default=len(tails))
-    if marks and not marked and current:  # what we read is gone: all that is here came after it
-        first = len(tails) - 1
+    if marks and not marked:
+        first = _first_after(tails, marks)
     kept = []
     for number, tail in enumerate(tails):
         tail.until = os.fstat(tail.fd).st_size
         mark = marked.get(tail)
         if mark:
             tail.resume(mark)
-        elif number < first < len(tails) and marked:
+        elif number < first < len(tails):
             tail.seen = tail.until
         unread = tail.seen if number >= first else None
         _place(tail, unread, since, stamp, mark)
@@ -64,12 +60,23 @@ def _open_all(path: str, real: str) -> list[Tail]:
     return tails
 
 
+def _first_after(tails: list[Tail], marks: tuple[Mark, ...]) -> int:
+    """Return the first file with lines that came after what was read, which is gone."""
+    at = min(mark.at for mark in marks) - _TICK
+    if any(mark.offset for mark in marks):
+        return len(tails) - 1
+    later = (n for n, tail in enumerate(tails) if os.fstat(tail.fd).st_mtime_ns >= at)
+    return next(later, len(tails) - 1)
+
+
 def _match(tails: list[Tail], marks: tuple[Mark, ...]) -> dict[Tail, Mark]:
     """Find each mark's file: the same inode first, else a copy with the same content."""
     marked: dict[Tail, Mark] = {}
     for mark in marks:
+        if not mark.offset:  # nothing was read of it: there is nothing to know it by
+            continue
         same = [tail for tail in tails if tail.key[1] == mark.ino]
-        copies = [tail for tail in tails if tail.key[1] != mark.ino and mark.offset]
+        copies = [tail for tail in tails if tail.key[1] != mark.ino]
         for tail in same + copies:
             if tail not in marked and fits(mark, tail.fd):
                 marked[tail] = mark

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
-from pyfilter.sources.marks import Mark, decode, encode
+from pyfilter.sources.marks import decode, encode
 from pyfilter.sources.open_files import OpenFiles
 from pyfilter.sources.tail import Piece, Tail
 from pyfilter.sources.watch import Watch
@@ -29,8 +29,7 @@ class FileSource:
         self.name = name or " ".join(paths)
         self._stamp = stamp
         self._clock = clock
-        self._open = OpenFiles(paths, stamp, clock)
-        self._marks: tuple[Mark, ...] = ()
+        self._open = OpenFiles(paths, stamp)
         self._polling = False
         self._lines = self._dropped = 0
         self._last = b""
@@ -38,9 +37,9 @@ class FileSource:
 
     async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
         watch = Watch()
-        self._marks = decode(resume.token) if resume else ()
+        marks = decode(resume.token) if resume else ()
         try:
-            ready = deque(self._open.begin(watch, self._marks, since))
+            ready = deque(self._open.begin(watch, marks, since))
             while True:
                 while ready:
                     piece = self._take(ready)
@@ -48,14 +47,13 @@ class FileSource:
                         yield self._block(piece)
                         await asyncio.sleep(0)  # other sources come between two blocks
                 self._polling = watch.polling
-                ready.extend(self._open.look(await watch.changes(self._open.patience())))
+                ready.extend(self._open.follow(await watch.changes(self._open.patience())))
         finally:
-            self._marks = tuple(self._open.marks())
             self._open.close()
             watch.close()
 
     def position(self) -> Position | None:
-        marks = list(self._open.marks()) or self._marks
+        marks = list(self._open.marks())
         return Position(self.name, encode(marks)) if marks else None
 
     def state(self) -> SourceState:

@@ -21,6 +21,7 @@ class Mark(Struct, frozen=True, array_like=True):
     head_digest: str
     last_digest: str
     skipping: bool = False  # inside a line too long to be kept
+    at: int = 0  # when it was read last, in nanoseconds since the epoch
 
 
 def digest(data: bytes) -> str:

@@ -1,35 +1,41 @@
 # Which files are open and why: those that bear a configured name, and rotated ones not yet done.
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from time import monotonic, time_ns
 from typing import Final
 
-from pyfilter.interfaces import Clock, Stamp
-from pyfilter.sources.catchup import open_log, open_past
-from pyfilter.sources.marks import Mark
-from pyfilter.sources.paths import Found, look, rotations
-from pyfilter.sources.tail import Tail
+from pyfilter.interfaces import Stamp
+from pyfilter.sources.catchup import open_past
+from pyfilter.sources.lost import after_edit, copies, unseen
+from pyfilter.sources.marks import Mark, fits
+from pyfilter.sources.paths import Found, look
+from pyfilter.sources.tail import Tail, open_log
 from pyfilter.sources.watch import Changes, Watch
 
 _RETRY: Final = 30.0  # seconds between looks at what could not be opened
+_REMEMBERED: Final = 16  # rotated files of which is remembered that they were read
 _QUIET: Final = 30.0  # a rotated file is given up after so long without a line
 _QUIET_CLOSED: Final = 3.0  # or so long after its writer let go of it
-_EDITED: Final = 4096  # bytes; a smaller file that begins like the one before is a new one
+
+_Key = tuple[int, int]
 
 
 class OpenFiles:
     """Keeps one Tail for each file that has a configured name or still gets the last lines."""
 
-    def __init__(self, paths: tuple[str, ...], stamp: Stamp, clock: Clock) -> None:
+    def __init__(self, paths: tuple[str, ...], stamp: Stamp) -> None:
         self._paths = paths
         self._stamp = stamp
-        self._clock = clock
         self._watch: Watch | None = None
-        self._current: dict[tuple[int, int], Tail] = {}
+        self._current: dict[_Key, Tail] = {}
         self._closing: list[Tail] = []
         self._numbers: dict[int, Tail] = {}
         self._marks: tuple[Mark, ...] = ()  # of an earlier life, of files not yet seen in this one
+        self._done: deque[Mark] = deque(maxlen=_REMEMBERED)  # of files read to their end
         self._since = 0.0
+        self._looked = 0  # nanoseconds since the epoch, by the clock that dates files
         self._late: set[str] = set()  # there from the start, but could not be opened
         self._refused: dict[str, str] = {}
         self._missing: list[str] = []
@@ -42,26 +48,24 @@ class OpenFiles:
         paths = {name: name for name in names if name not in found.refused} | found.files
         return [tail for path, real in paths.items() for tail in self._open_past(path, real)]
 
-    def look(self, changes: Changes) -> list[Tail]:
+    def follow(self, changes: Changes) -> list[Tail]:
         """Follow changes; return the files to read now, rotated ones first."""
         for number in changes.written:
             if tail := self._numbers.get(number):
-                quiet = _QUIET_CLOSED if number in changes.closed else _QUIET
-                tail.quiet = quiet
-                tail.closing = tail.closing and self._clock() + quiet
-        fresh = self._rescan() if changes.names or changes.everything else []
+                tail.quiet = _QUIET_CLOSED if number in changes.closed else _QUIET
+                tail.closing = tail.closing and monotonic() + tail.quiet
+        fresh = self._rescan(changes) if changes.names or changes.everything else []
         self._give_up()
         if changes.everything:
             return [*self._closing, *self._current.values()]
         written = [self._numbers[n] for n in changes.written if n in self._numbers]
-        written.sort(key=lambda tail: tail.closing is None)
-        return [*written, *fresh]
+        return sorted([*fresh, *written], key=lambda tail: tail.closing is None)
 
     def rewritten(self, tail: Tail) -> list[Tail]:
         """Begin a truncated file anew; return what still holds the lines that it lost."""
-        copies = self._copies(tail)
+        found = self._adopt(copies(tail, self._known))
         tail.restart()
-        return copies
+        return found
 
     def failed(self, tail: Tail, error: OSError) -> None:
         """Let go of a file that cannot be read any more; it is tried again later."""
@@ -70,13 +74,14 @@ class OpenFiles:
         self._close(tail)
 
     def marks(self) -> Iterator[Mark]:
+        yield from self._done
         yield from self._marks
         for tail in (*self._closing, *self._current.values()):
             yield tail.mark()
 
     def patience(self) -> float | None:
         """Return the seconds until something must be looked at though nothing changes."""
-        now = self._clock()
+        now = monotonic()
         waits = [max(0.0, (tail.closing or now) - now) for tail in self._closing]
         if self._refused:
             waits.append(_RETRY)
@@ -97,10 +102,15 @@ class OpenFiles:
         return sum(tail.lag() for tail in (*self._closing, *self._current.values()))
 
     def close(self) -> None:
+        """Close every file; `marks` goes on telling how far they were read."""
+        marks = tuple(self.marks())
         for tail in [*self._closing, *self._current.values()]:
             self._close(tail)
+        self._done.clear()
+        self._marks = marks
 
     def _scan(self) -> Found:
+        self._looked = time_ns()
         found = look(self._paths)
         for _ in range(10):  # what came between the look and the watch is seen by the next look
             if self._watch is None or not self._watch.folders(found.folders):
@@ -110,31 +120,40 @@ class OpenFiles:
         self._late |= found.refused.keys()
         return found
 
-    def _rescan(self) -> list[Tail]:
+    def _rescan(self, changes: Changes) -> list[Tail]:
+        since, moved = self._looked, None if changes.everything else changes.moved
         found = self._scan()
-        wanted: dict[tuple[int, int], tuple[str, str]] = {}
+        wanted: dict[_Key, tuple[str, str]] = {}
         for path, real in found.files.items():
             with suppress(OSError):
                 status = os.lstat(real)
                 wanted.setdefault((status.st_dev, status.st_ino), (path, real))
-        fresh = []
-        for key in self._current.keys() - wanted.keys():
-            tail = self._current.pop(key)
-            tail.closing = self._clock() + tail.quiet
-            self._closing.append(tail)
-            fresh.append(tail)
-        for tail in [tail for tail in self._closing if tail.key in wanted]:
-            self._closing.remove(tail)
-            tail.closing = None
-            self._current[tail.key] = tail
+        empty = [tail for tail in self._current.values() if not tail.offset]
+        fresh = self._retire(wanted)
+        places = {path: path for path in found.missing} | found.files
+        for path, real in places.items():
+            fresh += self._adopt(unseen(path, real, moved, since, self._known))
         for key, (path, real) in wanted.items():
             if key in self._current:
                 self._current[key].path, self._current[key].real = path, real
             else:
-                fresh += self._open_new(path, real)
-        return fresh
+                fresh += self._open_new(path, real, since)
+        return [copy for tail in empty for copy in self._adopt(copies(tail, self._known))] + fresh
 
-    def _open_new(self, path: str, real: str) -> list[Tail]:
+    def _retire(self, wanted: dict[_Key, tuple[str, str]]) -> list[Tail]:
+        """Let files go that lost their name, and take those back that have one again."""
+        retired = [tail for key, tail in self._current.items() if key not in wanted]
+        for tail in retired:
+            del self._current[tail.key]
+            tail.closing = monotonic() + tail.quiet
+        for tail in [tail for tail in self._closing if tail.key in wanted]:
+            self._closing.remove(tail)
+            tail.closing = None
+            self._current[tail.key] = tail
+        self._closing += retired
+        return retired
+
+    def _open_new(self, path: str, real: str, since: int) -> list[Tail]:
         if path in self._late or any(mark.path == path for mark in self._marks):
             return self._open_past(path, real)
         try:
@@ -142,13 +161,22 @@ class OpenFiles:
         except OSError as error:
             self._refuse(path, error)
             return []
-        for before in self._closing:
-            if before.path == path and before.offset >= _EDITED and before.same_head(tail.fd):
-                size = os.fstat(tail.fd).st_size  # an editor wrote the file anew
-                same = before.same_content(tail.fd)
-                if same or size >= before.offset * 0.9:
-                    tail.place(before.offset if same else size)
-        return self._adopt([tail])
+        before = next((old for old in reversed(self._closing) if old.path == path), None)
+        for mark in self._done:
+            if mark.ino == tail.key[1] and fits(mark, tail.fd):  # a link swung back to it
+                tail.place(mark.offset, skipping=mark.skipping)
+        if before and not tail.offset:
+            tail.place(after_edit(before, tail))
+        tail.taken_at = since
+        lost = [] if tail.offset else copies(tail, self._known)
+        return self._adopt([*lost, tail])
+
+    def _known(self, tail: Tail) -> bool:
+        return (
+            tail.key in self._current
+            or any(tail.key == old.key for old in self._closing)
+            or any(mark.ino == tail.key[1] and fits(mark, tail.fd) for mark in self._done)
+        )
 
     def _open_past(self, path: str, real: str) -> list[Tail]:
         marks = tuple(mark for mark in self._marks if mark.path == path)
@@ -160,6 +188,8 @@ class OpenFiles:
         self._late.discard(path)
         if any(tail.real == real for tail in tails):
             self._marks = tuple(mark for mark in self._marks if mark.path != path)
+            here = {tail.key[1] for tail in tails}
+            self._done.extend(mark for mark in marks if mark.ino not in here)
         return self._adopt(tails)
 
     def _refuse(self, path: str, error: OSError) -> None:
@@ -168,8 +198,7 @@ class OpenFiles:
             self._late.add(path)
 
     def _adopt(self, tails: list[Tail]) -> list[Tail]:
-        known = self._current.keys() | {tail.key for tail in self._closing}
-        for tail in [tail for tail in tails if tail.key in known]:
+        for tail in [tail for tail in tails if self._known(tail)]:
             tails.remove(tail)
             tail.close()
         for tail in tails:
@@ -179,26 +208,19 @@ class OpenFiles:
             if tail.real == tail.name:
                 self._current[tail.key] = tail
             else:
-                tail.closing = self._clock() + _QUIET
+                tail.closing = monotonic() + _QUIET
                 self._closing.append(tail)
         return tails
 
-    def _copies(self, tail: Tail) -> list[Tail]:
-        for name in reversed(rotations(tail.real)):
-            with suppress(OSError):
-                copy = Tail(tail.path, open_log(name), tail.real, name)
-                if copy.key != tail.key and copy.holds_more_than(tail):
-                    return self._adopt([copy])
-                copy.close()
-        return []
-
     def _give_up(self) -> None:
-        now = self._clock()
+        now = monotonic()
         for tail in [tail for tail in self._closing if (tail.closing or now) <= now]:
             if tail.grown():
                 tail.closing = now
-            else:
-                self._close(tail)
+                continue
+            if os.fstat(tail.fd).st_nlink:
+                self._done.append(tail.mark())
+            self._close(tail)
 
     def _close(self, tail: Tail) -> None:
         self._current.pop(tail.key, None)

@@ -2,6 +2,7 @@
 import os
 import stat
 from fnmatch import fnmatch
+from glob import escape
 
 from msgspec import Struct
 
@@ -111,13 +112,14 @@ def _step(found: Found, shown: str, real: str, parts: list[str], *, globbed: boo
         target = _resolve(found, real, name)
         status = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
-        found.folders.setdefault(real, set()).add(name)
+        found.folders.setdefault(real, set()).add(escape(name))
         if not globbed:
             found.missing.append(path)
+            found.folders[real].update(set() if rest else _near(name))
         return
     except OSError as error:
-        found.folders.setdefault(real, set()).add(name)
-        found.folders.setdefault(os.path.dirname(real), set()).add(os.path.basename(real))
+        found.folders.setdefault(real, set()).add(escape(name))
+        found.folders.setdefault(os.path.dirname(real), set()).add(escape(os.path.basename(real)))
         found.refused[path] = error.strerror or str(error)
         return
     if rest:
@@ -126,9 +128,10 @@ def _step(found: Found, shown: str, real: str, parts: list[str], *, globbed: boo
         elif not globbed:
             found.refused[path] = f"{shown} is no folder"
         return
-    found.folders.setdefault(real, set()).add(name)
+    found.folders.setdefault(real, set()).add(escape(name))
     if stat.S_ISREG(status.st_mode):
         found.files[path] = target
+        found.folders.setdefault(os.path.dirname(target), set()).update(_near(target))
     elif not globbed:
         found.refused[path] = f"is {_kind(status.st_mode)}, not a log file"
 
@@ -138,7 +141,7 @@ def _resolve(found: Found, folder: str, name: str, hops: int = 0) -> str:
     path = os.path.join(folder, name)
     if not stat.S_ISLNK(os.lstat(path).st_mode):
         return path
-    found.folders.setdefault(folder, set()).add(name)
+    found.folders.setdefault(folder, set()).add(escape(name))
     if hops >= _LINKS:
         raise OSError(0, "too many links lead to each other")
     target = os.readlink(path)
@@ -151,10 +154,17 @@ def _resolve(found: Found, folder: str, name: str, hops: int = 0) -> str:
             try:
                 real = _resolve(found, real, part, hops + 1)
             except FileNotFoundError:
-                found.folders[real].add(part)
+                found.folders[real].add(escape(part))
                 raise
-    found.folders.setdefault(os.path.dirname(real), set()).add(os.path.basename(real))
+    found.folders.setdefault(os.path.dirname(real), set()).add(escape(os.path.basename(real)))
     return real
+
+
+def _near(path: str) -> set[str]:
+    """Return patterns of the names that a file and its rotated forms bear."""
+    name = os.path.basename(path)
+    stem, extension = os.path.splitext(name)
+    return {f"{escape(name)}*", f"{escape(stem)}[-._]*{escape(extension)}"}
 
 
 def _kind(mode: int) -> str:

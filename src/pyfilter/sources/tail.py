@@ -1,10 +1,11 @@
 # One open log file, read on from where it was read to: bytes -> Piece of whole lines.
 import os
+from time import time_ns
 
 from msgspec import Struct
 
 from pyfilter.sources.lines import BLOCK, MAX_LINE, without_overlong
-from pyfilter.sources.marks import HEAD, LAST, Mark, digest
+from pyfilter.sources.marks import HEAD, LAST, Mark, digest, fits
 
 
 class Piece(Struct, frozen=True, gc=False):
@@ -15,6 +16,11 @@ class Piece(Struct, frozen=True, gc=False):
     again: bool
     more: bool  # there may be more to read at once
     dropped: int = 0  # overlong lines left out
+
+
+def open_log(path: str) -> int:
+    """Open for reading without side effects on anything odd. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 class Tail:
@@ -33,6 +39,7 @@ class Tail:
         self.watch = -1
         self.closing: float | None = None  # rotated away: given up when quiet until then
         self.quiet = 30.0  # seconds without a line after which it is given up
+        self.taken_at = time_ns()  # nanoseconds since the epoch, by the clock that dates files
         self._size = 0
         self._seen_mark: Mark | None = None
         self._head = self._last = b""
@@ -53,6 +60,8 @@ class Tail:
     def take(self) -> Piece | None:
         """Return the next lines; None when the file was truncated or rewritten under us."""
         again = self.offset < self.seen
+        if again and self._seen_mark is not None and not fits(self._seen_mark, self.fd):
+            return None
         old = again or self.offset < self.until
         edge = (self.seen if again else self.until) if old else self.offset + BLOCK
         limit = min(BLOCK, edge - self.offset)
@@ -98,9 +107,10 @@ class Tail:
             head_digest=digest(self._head),
             last_digest=digest(self._last),
             skipping=self._skipping,
+            at=self.taken_at,
         )
 
-    def same_content(self, fd: int) -> bool:
+    def same_as(self, fd: int) -> bool:
         """Say whether another file holds what this one held, up to where it was read."""
         back = len(self._last)
         return (
@@ -111,14 +121,6 @@ class Tail:
     def same_head(self, fd: int) -> bool:
         """Say whether another file begins as this one began."""
         return len(self._head) == HEAD and os.pread(fd, HEAD, 0) == self._head
-
-    def holds_more_than(self, tail: "Tail") -> bool:
-        """Say whether this is a copy of another file with lines that were not taken there."""
-        size = os.fstat(self.fd).st_size
-        if not tail.offset or size <= tail.offset or not tail.same_content(self.fd):
-            return False
-        self.place(tail.offset)
-        return True
 
     def grown(self) -> bool:
         """Say whether there are bytes that no `take` has looked at."""
@@ -135,6 +137,7 @@ class Tail:
 
     def _read(self, limit: int) -> bytes | None:
         size = os.fstat(self.fd).st_size
+        self.taken_at = time_ns()
         self._size = min(size, self.offset + limit)
         back = len(self._last)
         count = max(0, min(limit, size - self.offset))

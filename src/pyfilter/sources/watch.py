@@ -17,6 +17,7 @@ _NAMES = _SELF | Mask.CREATE | Mask.MOVED_FROM | Mask.MOVED_TO | Mask.DELETE | M
 _WRITTEN = int(Mask.MODIFY)
 _CLOSED = int(Mask.CLOSE_WRITE)
 _MOVED = int(Mask.MOVE_SELF | Mask.ATTRIB)
+_MOVED_TO = int(Mask.MOVED_TO)
 _GONE = int(Mask.IGNORED | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT)
 _LOST = int(Mask.Q_OVERFLOW)
 
@@ -26,6 +27,7 @@ class Changes(Struct):
 
     written: set[int]  # watch numbers of files
     closed: set[int]  # files that a writer let go of
+    moved: set[str]  # paths that files were moved to
     names: bool = False  # files came, went, or may be read now
     everything: bool = False  # nobody knows: look at all
 
@@ -78,7 +80,7 @@ class Watch:
         """Wait for a change, at most `patience` seconds; none in time is a reason to look at all."""
         if self.polling:
             patience = POLL if patience is None else min(POLL, patience)
-        changes = Changes(set(), set())
+        changes = Changes(set(), set(), set())
         if self._inotify is None:
             await asyncio.sleep(POLL if patience is None else patience)
             self._open()
@@ -153,3 +155,5 @@ class Watch:
                     self._drop(path)
         elif any(fnmatch(os.fspath(event.name), name) for name in self._names[number]):
             changes.names = True
+            if mask & _MOVED_TO and event.path is not None:
+                changes.moved.add(os.fspath(event.path))

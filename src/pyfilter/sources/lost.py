@@ -1,0 +1,68 @@
+# Lines that left a log before they were read: rotated or copied away between two looks.
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from pyfilter.sources.paths import rotations
+from pyfilter.sources.tail import Tail, open_log
+
+_EDITED: Final = 4096  # bytes; a smaller file that begins like the one before is a new one
+_TICK: Final = 20_000_000  # nanoseconds: files are dated by the kernel's last tick
+
+
+def unseen(
+    path: str, real: str, moved: set[str] | None, since: int, known: Callable[[Tail], bool]
+) -> list[Tail]:
+    """Open what bore the log's name, and was rotated away, all between two looks.
+
+    `moved` are the names that files were moved to meanwhile, None when nobody can tell; `since`
+    is when the last look was, in nanoseconds since the epoch.
+    """
+
+    def fits(other: Tail) -> bool:
+        told = moved is None or other.name in moved
+        return told and os.fstat(other.fd).st_mtime_ns >= since - _TICK and not known(other)
+
+    return _rotated(path, real, fits) if moved is None or moved else []
+
+
+def copies(tail: Tail, known: Callable[[Tail], bool]) -> list[Tail]:
+    """Open the copy that was made of a file before it was truncated, if it holds more."""
+
+    def fits(copy: Tail) -> bool:
+        status = os.fstat(copy.fd)
+        made_since = status.st_mtime_ns >= tail.taken_at - _TICK
+        if not made_since or known(copy) or status.st_size <= tail.offset:
+            return False
+        if tail.offset:
+            return tail.same_as(copy.fd)
+        head = os.pread(copy.fd, 256, 0)  # nothing was taken: is it all still there?
+        return os.pread(tail.fd, len(head), 0) != head
+
+    found = _rotated(tail.path, tail.real, fits)[-1:]
+    for copy in found:
+        copy.place(tail.offset)
+    return found
+
+
+def after_edit(before: Tail, tail: Tail) -> int:
+    """Return where to go on in a file that took the place of another: an editor wrote it anew."""
+    if before.offset < _EDITED or not before.same_head(tail.fd):
+        return 0
+    if before.same_as(tail.fd):
+        return before.offset
+    size = os.fstat(tail.fd).st_size
+    return size if size >= before.offset * 0.9 else 0
+
+
+def _rotated(path: str, real: str, fits: Callable[[Tail], bool]) -> list[Tail]:
+    found = []
+    for name in rotations(real):
+        with suppress(OSError):
+            other = Tail(path, open_log(name), real, name)
+            if fits(other):
+                found.append(other)
+            else:
+                other.close()
+    return found
