@@ -98,7 +98,7 @@ async def test_the_place_is_that_of_the_last_block_taken(log: Path) -> None:
     blocks = source.blocks(None, 0.0)
     first = await anext(blocks)
     position = source.position()
-    await blocks.aclose()  # type: ignore[attr-defined]  # every source is an async generator
+    await blocks.aclose()
     async with reading(files(log, stamp=first_number), position) as reader:
         await reader.lines(numbered(0, 200_000))
     assert reader.again == first.data
@@ -111,7 +111,7 @@ async def test_a_place_in_the_middle_of_marked_lines_is_kept(log: Path) -> None:
     blocks = source.blocks(position, 0.0)
     await anext(blocks)
     assert source.position() == position
-    await blocks.aclose()  # type: ignore[attr-defined]
+    await blocks.aclose()
 
 
 @pytest.mark.parametrize("stamp", [first_number, no_stamp])
