@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from msgspec import Struct
 
 from pyfilter.addresses import Network
+from pyfilter.detection.prefixes import subject
 from pyfilter.interfaces import Detector
 from pyfilter.matching.matcher import Matcher
 from pyfilter.model import Ban, Block, Event, History, Limits, Offence
@@ -61,9 +62,15 @@ class Pipeline:
         """Return by rule the failures of those who are not banned already."""
         by_rule: dict[str, list[Event]] = {}
         for event in events:
-            if event.weight and event.address not in self.banned:
+            if not event.weight or event.address in self.banned:
+                continue
+            if ":" not in event.address or self._network(event) not in self.banned:
                 by_rule.setdefault(event.rule, []).append(event)
         return by_rule
+
+    def _network(self, event: Event) -> Network:
+        """Return the network that an IPv6 address counts as, and is banned as."""
+        return subject(event.address, self.watches[event.rule].limits.ipv6_prefix)
 
     def judged(self, offence: Offence, now: float) -> Ban | None:
         """Return the policy's answer to an offence."""

@@ -148,6 +148,17 @@ async def test_history_says_what_was_lifted(place: Place, office: SmallOffice) -
     ]
 
 
+async def test_history_says_what_was_banned_anew(place: Place, office: SmallOffice) -> None:
+    office.ban("203.0.113.13", 60)
+    office.time = NOW + 30
+    office.ban("203.0.113.13")
+    page = await ask(place, ListBans(history=True), BansAnswer)
+    assert [(row.ended, row.cause, row.in_kernel) for row in page.bans] == [
+        (None, "", True),
+        (NOW + 30, "banned anew", False),
+    ]
+
+
 async def test_a_ban_by_hand_bears_its_person(place: Place, office: SmallOffice) -> None:
     request = BanSubjects(["::ffff:198.51.100.7", "198.51.100.128/25"], 60, "rude")
     found = await ask(place, request, OutcomesAnswer)

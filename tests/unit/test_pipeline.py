@@ -67,6 +67,13 @@ def test_who_is_banned_already_is_not_counted() -> None:
     assert stage.pipeline.statistics == {"sshd": (9, 0)}
 
 
+def test_an_address_of_a_banned_network_is_not_counted() -> None:
+    stage = Stage()
+    stage.banned.add("2001:db8:0:1::/64")
+    assert stage.process(*(failure(n, f"2001:db8:0:1::{n + 1}") for n in range(9))) == []
+    assert stage.pipeline.score(Network("2001:db8:0:1::/64")) == {}
+
+
 def test_whom_the_rule_exempts_is_not_banned_by_it() -> None:
     stage = Stage(exempt=Protection(["203.0.113.0/24"]))
     assert stage.process(*(failure(n) for n in range(9))) == []

@@ -4,7 +4,7 @@ import click
 from pyfilter.cli import shapes
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.deciding import refuse
-from pyfilter.cli.output import emit, moment, table
+from pyfilter.cli.output import emit, moment, table, until
 from pyfilter.cli.values import DURATION
 from pyfilter.control.answers import AllowedAnswer, AllowedRow, OutcomesAnswer
 from pyfilter.control.requests import AllowAdd, AllowList, AllowRemove
@@ -27,7 +27,7 @@ def add(options: Globals, entry: str, seconds: float, note: str) -> None:
         rows = client.ask(AllowAdd(entry, seconds, note), OutcomesAnswer).outcomes
 
     def human() -> None:
-        click.echo(f"allowed {rows[0].subject} until {moment(rows[0].until, 'for ever')}")
+        click.echo(f"allowed {rows[0].subject} {until(rows[0].until)}")
         for row in rows[1:]:
             click.echo(f"lifted the ban of {row.subject}")
 

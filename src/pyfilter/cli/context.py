@@ -38,7 +38,7 @@ class Globals(Struct):
 
         return settings.load(self.config)
 
-    def client(self, timeout: float = 30.0) -> "Client":
+    def client(self, timeout: float = 20.0) -> "Client":
         """Return a connection to the daemon; raises NotRunningError and PrivilegeError."""
         from pyfilter.control.client import Client  # noqa: PLC0415 - some commands need no daemon
 

@@ -3,7 +3,7 @@ import click
 
 from pyfilter.cli import shapes
 from pyfilter.cli.context import Globals, pass_globals
-from pyfilter.cli.output import emit, moment
+from pyfilter.cli.output import emit, until
 from pyfilter.cli.values import DURATION, subject
 from pyfilter.control.answers import OutcomeRow, OutcomesAnswer, ReloadAnswer
 from pyfilter.control.requests import BanSubjects, Reload, UnbanSubjects
@@ -31,7 +31,7 @@ def ban_command(
         for row in rows:
             if row.done:
                 note = f" ({row.message})" if row.message else ""
-                click.echo(f"banned {row.subject} until {moment(row.until, 'for ever')}{note}")
+                click.echo(f"banned {row.subject} {until(row.until)}{note}")
 
     emit(options, [shapes.outcome(row) for row in rows], human)
     refuse(rows)

@@ -88,6 +88,11 @@ def moment(at: float | None, otherwise: str = "-") -> str:
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def until(at: float | None) -> str:
+    """Return the end of a ban in words."""
+    return f"until {moment(at)}" if at is not None else "for ever"
+
+
 def ago(at: float | None, now: float) -> str:
     if at is None:
         return "never"

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import click
 
-from pyfilter.cli.output import ago, field, moment, size, table
+from pyfilter.cli.output import ago, field, moment, size, table, until
 from pyfilter.control.answers import BanRow, EvidenceRow, RuleRow, StatusAnswer, WhyAnswer
 from pyfilter.durations import spoken
 
@@ -129,7 +129,7 @@ def _show_ban(ban: BanRow) -> None:
     whence = f"by {ban.by} ({ban.origin})" if ban.by else f"by {ban.origin or 'this server'}"
     rule = f" by rule {ban.rule}" if ban.rule else ""
     click.echo(f"  {ban.subject} banned{rule} {whence}: {ban.reason}")
-    click.echo(f"  since {moment(ban.since)}, until {moment(ban.until, 'for ever')}")
+    click.echo(f"  since {moment(ban.since)}, {until(ban.until)}")
     held = "only observed" if ban.observe else "NOT in the kernel"
     if ban.in_kernel:
         held = f"in the kernel, {ban.packets:,} packets dropped"

@@ -96,12 +96,12 @@ class BansAnswer(Struct, frozen=True, tag="bans", tag_field="is"):
     next: str = ""  # empty: this was the last page
 
 
-class OutcomeRow(Struct, frozen=True):
+class OutcomeRow(Struct, frozen=True, omit_defaults=True):
     """What became of one subject of a ban, an unban or an allowance."""
 
     subject: str
     done: bool
-    message: str  # for people
+    message: str = ""  # for people
     until: float | None = None
     covered_by: list[str] = []  # unban: bans that still hold the subject
 

@@ -147,7 +147,7 @@ class Operations:
         bans = [ban.subject for ban in self._office.enforcer.bans()]
         if request.everything:
             await self._release(bans, user)
-            return OutcomesAnswer([OutcomeRow(s, done=True, message="") for s in bans])
+            return OutcomesAnswer([OutcomeRow(s, done=True) for s in bans])
         rows = []
         for subject in _subjects(request.subjects):
             lifted = self._meant(subject, bans)
@@ -157,7 +157,7 @@ class Operations:
             still: list[str] = list(covering(subject, bans))
             if request.grace:
                 self._grant(subject, request.grace, "grace after an unban", user)
-            rows += [OutcomeRow(one, True, "", covered_by=still) for one in lifted]
+            rows += [OutcomeRow(one, done=True, covered_by=still) for one in lifted]
             if not lifted:
                 reason = "not banned itself" if still else "not banned"
                 rows.append(OutcomeRow(subject, False, reason, covered_by=still))
@@ -186,7 +186,7 @@ class Operations:
     async def _allow(self, request: AllowAdd, user: str) -> OutcomesAnswer:
         entry = _entry(request.entry)
         until = self._grant(entry, request.seconds, request.note, user)
-        rows = [OutcomeRow(entry, done=True, message="", until=until)]
+        rows = [OutcomeRow(entry, done=True, until=until)]
         try:
             subject = network(entry)
         except AddressError:
@@ -198,7 +198,7 @@ class Operations:
     def _disallow(self, request: AllowRemove) -> OutcomesAnswer:
         entry = _entry(request.entry)
         if self._office.disallow(entry):
-            return OutcomesAnswer([OutcomeRow(entry, done=True, message="")])
+            return OutcomesAnswer([OutcomeRow(entry, done=True)])
         why = "not on the allowlist"
         if entry in self._office.protection.configured:
             why = "stands in ignoreip of the configuration: take it out there and reload"

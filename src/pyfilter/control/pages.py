@@ -11,10 +11,10 @@ from pyfilter.control.office import Office
 from pyfilter.control.requests import LARGEST_PAGE, ListBans
 from pyfilter.control.views import ban_row, kernel
 from pyfilter.errors import RefusedError
-from pyfilter.model import Ban, Blocked, Release
+from pyfilter.model import Ban, Blocked, Decision, Release
 
 _FRESH = 5.0  # seconds for which the pages of a listing share one look into the kernel
-_MOST_RELEASES = 50_000  # remembered over the pages of one history
+_MOST_ENDS = 50_000  # remembered over the pages of one history
 
 Key = tuple[float, str]
 
@@ -26,7 +26,7 @@ class Pages:
         self._office = office
         self._kernel: Mapping[Network, Blocked] = {}
         self._bans: list[Ban] = []  # oldest first
-        self._ends: dict[Network, Release] = {}
+        self._ends: dict[Network, tuple[float, str]] = {}  # by the decision that came after
         self._looked = -_FRESH
 
     async def page(self, request: ListBans) -> BansAnswer:
@@ -59,13 +59,11 @@ class Pages:
         found = self._office.ledger.past(before=before, limit=request.limit)
         rows: list[BanRow] = []
         for _, decision in found:
-            if isinstance(decision, Release):
-                if len(self._ends) < _MOST_RELEASES:
-                    self._ends[decision.subject] = decision
-            else:
-                release = self._ends.pop(decision.subject, None)
-                if _wanted(decision, request):
-                    rows.append(_ended(ban_row(self._office, decision, self._kernel), release))
+            later = self._ends.pop(decision.subject, None)
+            if len(self._ends) < _MOST_ENDS:
+                self._ends[decision.subject] = _end(decision)
+            if isinstance(decision, Ban) and _wanted(decision, request):
+                rows.append(_ended(ban_row(self._office, decision, self._kernel), later))
         more = len(found) == request.limit
         return BansAnswer(rows, str(found[-1][0]) if more else "")
 
@@ -86,7 +84,15 @@ def _wanted(ban: Ban, request: ListBans) -> bool:
     return request.rule in {"", ban.rule} and request.origin in {"", ban.origin}
 
 
-def _ended(row: BanRow, release: Release | None) -> BanRow:
-    if release is None:
+def _end(decision: Decision) -> tuple[float, str]:
+    """Return when and by what a decision ended the one before it."""
+    if isinstance(decision, Release):
+        return decision.at, decision.cause
+    return decision.since, "banned anew"
+
+
+def _ended(row: BanRow, later: tuple[float, str] | None) -> BanRow:
+    if later is None or (row.until is not None and later[0] >= row.until):
         return row
-    return msgspec.structs.replace(row, ended=release.at, cause=release.cause)
+    changed = msgspec.structs.replace(row, ended=later[0], cause=later[1], in_kernel=False)
+    return msgspec.structs.replace(changed, packets=0)

@@ -16,7 +16,7 @@ from pyfilter.errors import (
 )
 
 LONGEST_REQUEST = 256 * 1024  # bytes; about 5,000 addresses in one ban
-LONGEST_ANSWER = 16 * 1024 * 1024  # bytes
+LONGEST_ANSWER = 64 * 1024 * 1024  # bytes; a million outcomes of `unban --all`
 
 requests = msgspec.json.Decoder(Request)
 answers = msgspec.json.Decoder(Answer)

@@ -127,7 +127,7 @@ async def why(office: Office, request: AskWhy) -> WhyAnswer:
         protected=office.enforcer.protected(subject),
         bans=[ban_row(office, ban, held) for ban in bans],
         evidence=[evidence_row(event) for event in evidence],
-        recent=[evidence_row(event) for event in office.pipeline.recent(subject)],
+        recent=[evidence_row(e) for e in office.pipeline.recent(subject) if e not in evidence],
         scores=_scores(office, office.pipeline.score(subject)),
         past=[ban_row(office, ban, held) for ban in past],
         strikes=strikes,
