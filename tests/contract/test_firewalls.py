@@ -17,9 +17,7 @@ BACKENDS: dict[str, AnyFirewall] = {
     "nftables": Nftables(),
     "nftables-reject": Nftables(action="reject"),
     "iptables": Iptables(),
-    "iptables-reject": Iptables(action="reject"),
     "iptables-plain": Iptables(ipset=False),
-    "iptables-plain-reject": Iptables(ipset=False, action="reject"),
     "observe": Observe(),
 }
 

@@ -28,11 +28,15 @@ class Place(Struct, frozen=True):
 
     def seal(self, family: int) -> str:
         """Return what changes when others touch our chains or get before our jumps."""
-        rules = _rules(self.save(family))
-        ours = [rule for rule in rules if rule.startswith((f"-A {CHAIN} ", f"-A {REFUSE} "))]
+        lines = [line for name in (CHAIN, REFUSE) for line in self._chain(family, name)]
         for hook in self.hooks:
-            ours += [rule for rule in rules if rule.startswith(f"-A {hook} ")][:1]
-        return "\n".join(ours)
+            lines += [line for line in self._chain(family, hook) if line.startswith("-A")][:1]
+        return "\n".join(lines)
+
+    def _chain(self, family: int, name: str) -> list[str]:
+        """Return the rules of one chain; a whole table can be a hundred thousand of them."""
+        command = (_TOOLS[family], *_WAIT, "-t", self.table, "-S", name)
+        return tool.attempt(*command)[1].splitlines()
 
     def restore(self, family: int, lines: Iterable[str]) -> None:
         """Change our chains in one transaction; the rules of others stay."""

@@ -1,8 +1,11 @@
 # What nf_tables holds of our table, read over netlink: nft itself would list every element each time.
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct
 
+from pyfilter.errors import FirewallError
 from pyfilter.firewalls.netlink import (
     GETCHAIN,
     GETRULE,
@@ -19,8 +22,9 @@ _TABLE = 1
 _SET_NAME = _LIST_SET = 2
 _SET_COUNT = 20  # Linux 6.17 and later; older kernels do not count
 _LIST_ELEMENTS = 3
-_KEY, _EXPIRATION, _EXPRESSION = 1, 5, 7
-_COUNTER_PACKETS = 2
+# of an element: NFTA_SET_ELEM_KEY, _EXPIRATION and _EXPR, within the latter NFTA_EXPR_DATA
+_READ: dict[int, Any] = {1: {1: b"key"}, 5: b"left", 7: {2: {2: b"packets"}}}
+_NAMES = (b"key", b"left", b"packets")
 
 
 class Element(Struct, frozen=True, gc=False):
@@ -64,11 +68,12 @@ class Kernel:
 
     def elements(self, name: str) -> Iterator[Element]:
         """Yield the elements of a set; nothing where there is no such set."""
+        shapes: dict[int, re.Pattern[bytes]] = {}
         for message in self._lists(name):
             for kind, start, end in attributes(message):
                 if kind == _LIST_ELEMENTS:
                     for _, inner, stop in attributes(message, start, end):
-                        yield _element(message, inner, stop)
+                        yield _element(message, inner, stop, shapes)
 
     def count(self, name: str) -> int:
         """Return the number of elements of a set the slow way."""
@@ -93,23 +98,29 @@ def _countless(message: bytes) -> bytes:
     )
 
 
-def _element(message: bytes, start: int, end: int) -> Element:
-    key, left, packets = b"", None, 0
-    for kind, at, stop in attributes(message, start, end):
-        if kind == _KEY:
-            key = message[at + 4 : stop]  # one attribute inside, NFTA_DATA_VALUE
-        elif kind == _EXPIRATION:
-            left = int.from_bytes(message[at:stop], "big")
-        elif kind == _EXPRESSION:
-            packets = _packets(message, at, stop)
-    return Element(key, left, packets)
+def _element(message: bytes, start: int, end: int, shapes: dict[int, re.Pattern[bytes]]) -> Element:
+    """Read one element; those of one kernel and one length look alike, so their shape is kept."""
+    shape = shapes.get(end - start)
+    found = shape.fullmatch(message, start, end) if shape else None
+    if found is None:
+        pattern = b"".join(_shape(message, start, end, _READ))
+        missing = b"".join(b"(?P<%b>)" % name for name in _NAMES if b"<%b>" % name not in pattern)
+        shapes[end - start] = shape = re.compile(pattern + missing, re.DOTALL)
+        found = shape.fullmatch(message, start, end)
+    if found is None:
+        raise FirewallError("an element of the kernel cannot be read")
+    left, packets = found["left"], int.from_bytes(found["packets"], "big")
+    return Element(found["key"], int.from_bytes(left, "big") if left else None, packets)
 
 
-def _packets(message: bytes, start: int, end: int) -> int:
-    """Return the packets of a counter: NFTA_EXPR_NAME, then NFTA_EXPR_DATA with bytes and packets."""
-    for kind, at, stop in attributes(message, start, end):
-        if kind == 2:
-            for inner, value, last in attributes(message, at, stop):
-                if inner == _COUNTER_PACKETS:
-                    return int.from_bytes(message[value:last], "big")
-    return 0
+def _shape(message: bytes, start: int, end: int, read: Mapping[int, Any]) -> Iterator[bytes]:
+    """Yield a pattern of attributes: their headers as they are, what is read as named groups."""
+    for kind, value, stop in attributes(message, start, end):
+        yield re.escape(message[value - 4 : value])
+        inner = read.get(kind)
+        if isinstance(inner, Mapping):
+            yield from _shape(message, value, stop, inner)
+        else:
+            text = b".{%d}" % (stop - value)
+            yield b"(?P<%b>%b)" % (inner, text) if inner else text
+        yield b".{%d}" % (-(stop - value) % 4)

@@ -109,10 +109,7 @@ class Bell:
     """A socket that every change of the ruleset writes to."""
 
     def __init__(self) -> None:
-        try:
-            self._socket = _socket(1 << (_NFNLGRP_NFTABLES - 1))
-        except PermissionError:
-            raise unprivileged() from None
+        self._socket = _socket(1 << (_NFNLGRP_NFTABLES - 1))
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BELL_BUFFER)
 
@@ -149,14 +146,18 @@ def generations(notices: Iterable[bytes], mark: bytes, families: Container[int])
 
 
 def _socket(groups: int) -> socket.socket:
-    made = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-    )
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        made = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+    except OSError as error:
+        raise FirewallError(
+            f"this kernel has no nf_tables: {error.strerror}", recoverable=False
+        ) from error
     try:
         made.bind((0, groups))
-    except OSError:
+    except OSError as error:
         made.close()
-        raise
+        raise unprivileged() from error  # whoever may not administer the network may not listen
     return made
 
 
