@@ -13,7 +13,7 @@ from pyfilter.control.ring import Ring
 from pyfilter.control.server import Server
 from pyfilter.enforcer import Enforcer
 from pyfilter.errors import SettingsError
-from pyfilter.firewalls import Observe
+from pyfilter.firewalls.observe import ObservingFirewall
 from pyfilter.ledger import Memory
 from pyfilter.matching.rule import Rule
 from pyfilter.model import Allowance, Ban, Decision, Event, Limits, Release, SourceState
@@ -61,7 +61,9 @@ class SmallOffice:
         self.ledger = Memory().open()
         self.ledger.tally({("sshd", int(NOW) // 3600): (12, 2)})
         self.protection = Protection(("127.0.0.0/8",))
-        self.enforcer = Enforcer(self.ledger, Observe().open(), self.protection, self.now)
+        firewall = ObservingFirewall()
+        firewall.name = "nftables"  # it shall count as one that blocks
+        self.enforcer = Enforcer(self.ledger, firewall, self.protection, self.now)
         self.enforcer.notifiers.append(Herald(self.ring))
         self.pipeline = Pipeline("web01", self.enforcer.standing, self.ledger.history)
         self.pipeline.watches = {"sshd": Watch(rule.limits, detection.open(rule.limits))}

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from pyfilter.control.answers import (
@@ -46,6 +47,7 @@ from pyfilter.errors import (
     RefusedError,
     SettingsError,
 )
+from pyfilter.firewalls import Observe
 from small_office import NOW, SmallOffice
 
 T = TypeVar("T")
@@ -362,3 +364,13 @@ def test_a_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="too long"):
         Place(tmp_path / ("x" * 100))
+
+
+async def test_who_only_observes_says_that_nothing_is_in_the_kernel(
+    place: Place, office: SmallOffice
+) -> None:
+    office.settings = msgspec.structs.replace(office.settings, firewall=Observe())
+    office.ban("203.0.113.13")
+    [row] = (await ask(place, ListBans(), BansAnswer)).bans
+    assert (row.in_kernel, row.observe) == (False, True)
+    assert (await ask(place, AskStatus(), StatusAnswer)).observe

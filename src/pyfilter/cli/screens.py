@@ -29,16 +29,23 @@ def show_status(answer: StatusAnswer) -> None:
 
 
 def _show_parts(answer: StatusAnswer) -> None:
+    _show_firewall(answer)
+    field("ledger", answer.ledger, good=answer.ledger == "ok")
+    field("fleet", _fleet(answer), good=_fleet_is_well(answer))
+    field("config", answer.config or "built-in defaults")
+
+
+def _show_firewall(answer: StatusAnswer) -> None:
     firewall = answer.firewall
+    if answer.observe:
+        field("firewall", f"none; {firewall.expected:,} would be banned")
+        return
     bans = f"{firewall.held:,} of {firewall.expected:,} bans in place"
     if firewall.held >= firewall.expected:
         bans = f"{firewall.expected:,} bans, all in place" if firewall.expected else "no bans"
     repairs = f", put right {firewall.repairs} times" if firewall.repairs else ""
     good = firewall.health == "ok" and firewall.held >= firewall.expected
     field("firewall", f"{firewall.name}: {firewall.health}; {bans}{repairs}", good=good)
-    field("ledger", answer.ledger, good=answer.ledger == "ok")
-    field("fleet", _fleet(answer), good=_fleet_is_well(answer))
-    field("config", answer.config or "built-in defaults")
 
 
 def _fleet(answer: StatusAnswer) -> str:

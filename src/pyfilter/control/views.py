@@ -24,6 +24,7 @@ from pyfilter.errors import FirewallError, LedgerError, RefusedError
 from pyfilter.model import AT_ONCE, Ban, Blocked, Event, Release
 from pyfilter.visible import visible
 
+OBSERVING = "observe"  # the firewall that bans nothing
 _HOUR = 3600
 _PAST = 10  # earlier bans that `why` shows
 
@@ -42,7 +43,7 @@ async def status(office: Office, request: AskStatus) -> StatusAnswer:
         pid=os.getpid(),
         since=office.started,
         now=office.now(),
-        observe=state.name == "observe",
+        observe=observing(office),
         config=office.settings.path,
         sources=_sources(office, request.rule),
         rules=_rules(office, request.rule, bans),
@@ -146,9 +147,15 @@ def _scores(office: Office, scores: Mapping[str, float]) -> list[ScoreRow]:
 async def kernel(office: Office) -> Mapping[Network, Blocked]:
     """Return what the kernel holds; nothing when it cannot be read, as `status` then says."""
     try:
-        return await office.enforcer.blocked()
+        held = await office.enforcer.blocked()
     except FirewallError:
         return {}
+    return {} if observing(office) else held
+
+
+def observing(office: Office) -> bool:
+    """Say whether the firewall only remembers what it would block."""
+    return office.settings.firewall.__struct_config__.tag == OBSERVING
 
 
 def _strikes(office: Office, subject: Network) -> int:
@@ -198,7 +205,7 @@ def ban_row(office: Office, ban: Ban, kernel: Mapping[Network, Blocked]) -> BanR
         country=country(office, ban.subject),
         in_kernel=held is not None,
         packets=held.packets if held else 0,
-        observe=ban.observe,
+        observe=ban.observe or observing(office),
     )
 
 
