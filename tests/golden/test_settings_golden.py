@@ -99,3 +99,13 @@ def test_the_default_configuration_asks_for_our_own_rules_in_the_order_of_the_tu
     assert settings.notifiers == (Console(directory=str(ROOT / "Log")),)
     assert settings.blacklist.v4 == str(ROOT / "Config" / "blacklist.v4")
     assert settings.warnings == ()
+
+
+def test_a_rule_of_the_default_file_that_reads_nothing_needs_no_rule_of_ours() -> None:
+    library = Library(names=lambda: ("sshd",), rule=RULES.__getitem__)
+    path = ROOT / "Config" / "config.default.json"
+    settings = load(path, around=Surroundings(), library=library)
+    assert [settings.rules[name].rule for name in ("mysql", "nginx")] == [
+        Rule(name="mysql"),
+        Rule(name="nginx"),
+    ]

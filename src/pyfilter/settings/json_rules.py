@@ -14,6 +14,7 @@ from pyfilter.settings.section import Section, nearest, shown
 from pyfilter.settings.tree import RuleSettings
 
 OURS = {"ssh": "sshd"}  # what the original calls it: what we call it
+_OF_THE_ORIGINAL = ("ssh", "mysql", "apache", "nginx")
 _PLAIN, _WEB = 2, 4
 _GROUPS: dict[int, tuple[Literal["time", "ip", "url", "status", "either"], ...]] = {
     _PLAIN: ("either", "either"),
@@ -63,13 +64,15 @@ def _log_files(keys: Section, checkout: Path) -> tuple[str, ...] | None:
 def _library(keys: Section, name: str, library: Library) -> Rule:
     known = library.names()
     ours = OURS.get(name, name)
+    urls, statuses = keys.texts("urls"), _statuses(keys)
+    keys.text("time_format")  # our rules know every time
+    if ours not in known and name in _OF_THE_ORIGINAL and _log_files(keys, Path()) == ():
+        return Rule(name=name)  # it is there to say that it has nothing to read
     if ours not in known:
         hint = nearest(name, (*OURS, *known))
         reason = f"has no regex_patterns, and no rule of that name comes along{hint}"
         raise keys.missing("regex_patterns", reason)
     rule = library.rule(ours)
-    urls, statuses = keys.texts("urls"), _statuses(keys)
-    keys.text("time_format")  # our rules know every time
     if urls and statuses and rule.format == "line":
         chosen = (*rule.kinds, "urls") if rule.kinds else ()
         patterns = (*rule.patterns, _posts(urls, statuses))

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from pyfilter.errors import SettingsError
+from pyfilter.visible import visible
 
 Path = tuple[str, ...]
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|\n')
@@ -17,7 +18,7 @@ def parse(path: str, text: str) -> dict[str, Any]:
         if len(table) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise SettingsError(f'{path}: the key "{twice}" stands twice in one section')
+            raise SettingsError(visible(f'{path}: the key "{twice}" stands twice in one section'))
         return table
 
     try:

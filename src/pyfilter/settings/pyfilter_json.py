@@ -20,6 +20,7 @@ from pyfilter.settings.tree import (
     GeoSettings,
     Settings,
 )
+from pyfilter.visible import visible
 
 _DATABASES = ("sqlite", "redis")
 _COUNT_MOST = 1_000_000
@@ -31,7 +32,7 @@ def read(path: Path, text: str, around: Surroundings, library: Library) -> Setti
 
     def complain(keys: tuple[str, ...], reason: str) -> SettingsError:
         line = json_text.line_of(text, keys)
-        return SettingsError(f"{path}:{line}: {'.'.join(keys)}: {reason}")
+        return SettingsError(visible(f"{path}:{line}: {'.'.join(keys)}: {reason}"))
 
     top = Section(json_text.parse(str(path), text), complain)
     if "settings" not in top:

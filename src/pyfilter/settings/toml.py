@@ -21,6 +21,7 @@ from pyfilter.settings.tree import (
     GeoSettings,
     Settings,
 )
+from pyfilter.visible import visible
 
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _SCHEMES = {"redis", "rediss", "unix"}
@@ -41,9 +42,8 @@ def read(documents: Sequence[Document], around: Surroundings, library: Library) 
             (origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins),
             documents[0],
         )
-        return SettingsError(
-            f"{document.path}:{line_of(document.text, path)}: {'.'.join(path)}: {reason}"
-        )
+        line = line_of(document.text, path)
+        return SettingsError(visible(f"{document.path}:{line}: {'.'.join(path)}: {reason}"))
 
     return _settings(Section(merged, complain), documents[0].path, around, library)
 
@@ -56,7 +56,7 @@ def _parse(document: Document) -> dict[str, Any]:
         found = _AT_LINE.search(reason)
         line = int(found[1]) if found else document.text.count("\n") + 1
         reason = _AT_LINE.sub("", reason).removesuffix(" (at end of document)")
-        raise SettingsError(f"{document.path}:{line}: {reason}") from None
+        raise SettingsError(visible(f"{document.path}:{line}: {reason}")) from None
 
 
 def _merge(
