@@ -1,6 +1,8 @@
 # The iptables firewall among others: who breaks it, who lives beside it, what it refuses.
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -197,3 +199,20 @@ def test_everybody_may_be_let_through(wire: Wire, firewall: Firewall) -> None:
     firewall.protect([network("0.0.0.0/0"), network("::/0")])
     firewall.apply([ban(ATTACKER)], NOW)
     assert wire.reached()
+
+
+def test_a_service_without_raw_sockets_is_told_what_sets_need(wire: Wire) -> None:
+    code = (
+        "from pyfilter.errors import FirewallError\n"
+        "from pyfilter.firewalls import Iptables\n"
+        "Iptables(ipset=False).open().open()\n"
+        "try:\n    Iptables().open().open()\n"
+        "except FirewallError as error:\n    print(error.recoverable, error)\n"
+    )
+    capability = ["--inh-caps", "+net_admin", "--ambient-caps", "+net_admin"]
+    command = ["setpriv", "--reuid", "65534", "--clear-groups", *capability, sys.executable]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [*command, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("False iptables needs CAP_NET_RAW"), done.stderr

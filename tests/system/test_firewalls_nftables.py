@@ -151,6 +151,21 @@ def test_lost_notices_ring_too(nftables: Firewall) -> None:
     assert not nftables.intact(1)
 
 
+def test_a_listing_among_changes_comes_to_an_end(nftables: Firewall) -> None:
+    subjects = [f"10.1.{n >> 8}.{n & 255}" for n in range(20000)]
+    nftables.apply([ban(subject) for subject in subjects], NOW)
+    churn = subprocess.Popen(
+        ["sh", "-c", "while nft add table inet x; do nft delete table inet x; done"],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        found = nftables.blocked()
+    finally:
+        churn.kill()
+        churn.wait()
+    assert len(found) > 19000
+
+
 def test_expiry_in_the_kernel_is_no_disturbance(nftables: Firewall) -> None:
     nftables.apply([ban(ATTACKER, 0.2), ban(FRIEND)], NOW)
     deadline = time.monotonic() + 10

@@ -27,7 +27,7 @@ _PAYLOAD = _HEADER.size + _FAMILY.size
 _DATAGRAM = 1 << 16
 _BELL_BUFFER = 1 << 18
 _GEN_ID = 1
-_ATTEMPTS = 5
+_ATTEMPTS = 3
 
 
 def attribute(kind: int, text: str) -> bytes:
@@ -58,7 +58,7 @@ class Netlink:
 
     def generation(self) -> int:
         """Return the number of the last transaction, whoever made it."""
-        for message in self._ask(GETGEN, 0, b""):
+        for message in self.one(GETGEN, b""):
             for kind, start, end in attributes(message):
                 if kind == _GEN_ID:
                     return int.from_bytes(message[start:end], "big")
@@ -66,39 +66,44 @@ class Netlink:
 
     def one(self, kind: int, selector: bytes) -> list[bytes]:
         """Return the attributes of the object that a selector names; nothing where it is absent."""
-        return self._ask(kind, 0, selector)
+        answer: list[bytes] = []
+        self._take(kind, 0, selector, answer)
+        return answer
 
     def dump(self, kind: int, selector: bytes) -> list[bytes]:
-        """Return the attributes of all selected objects; asks again if they changed meanwhile."""
+        """Return the attributes of all selected objects.
+
+        Where others change the ruleset meanwhile, asks again, and in the end takes what there is:
+        then an element may be missing or there twice.
+        """
+        answer: list[bytes] = []
         for _ in range(_ATTEMPTS):
-            try:
-                return self._ask(kind, _DUMP, selector)
-            except InterruptedError:
-                continue
-        raise FirewallError("the ruleset changes faster than it can be read")
+            answer.clear()
+            if self._take(kind, _DUMP, selector, answer):
+                break
+        return answer
 
     def close(self) -> None:
         self._socket.close()
 
-    def _ask(self, kind: int, flags: int, selector: bytes) -> list[bytes]:
+    def _take(self, kind: int, flags: int, selector: bytes, answer: list[bytes]) -> bool:
+        """Add what the kernel answers; say whether nothing changed while it did."""
         body = _FAMILY.pack(NFPROTO_INET, 0, 0) + selector
         length = _HEADER.size + len(body)
         header = _HEADER.pack(length, _SUBSYSTEM | kind, _REQUEST | flags, 0, 0)
-        answer: list[bytes] = []
         interrupted = 0
         try:
             self._socket.send(header + body)
             while True:
                 data = self._socket.recv(_DATAGRAM)
-                for start, end, kind_, state in _messages(data):
+                for start, end, said, state in _messages(data):
                     interrupted |= state & _INTERRUPTED
-                    if kind_ in {_ERROR, _DONE}:
-                        return _ended(data[start + _HEADER.size : end], answer, interrupted)
+                    if said in {_ERROR, _DONE}:
+                        _check(data[start + _HEADER.size : end])
+                        return not interrupted
                     answer.append(data[start + _PAYLOAD : end])
                 if not flags:
-                    return answer
-        except InterruptedError:
-            raise
+                    return True
         except OSError as error:
             raise FirewallError(
                 f"the kernel does not tell its ruleset: {error.strerror}"
@@ -172,14 +177,9 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         start += (length + 3) & ~3
 
 
-def _ended(status: bytes, answer: list[bytes], interrupted: int) -> list[bytes]:
+def _check(status: bytes) -> None:
     code = -int.from_bytes(status[:4], sys.byteorder, signed=True)
-    if code == errno.ENOENT:
-        return []
     if code == errno.EPERM:
         raise unprivileged()
-    if interrupted or code == errno.EINTR:
-        raise InterruptedError
-    if code:
+    if code not in {0, errno.ENOENT}:  # what is not there is an empty answer
         raise FirewallError(f"the kernel does not tell its ruleset: {os.strerror(code)}")
-    return answer

@@ -10,6 +10,8 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # a service's PATH often lacks the sbin
 _LONGEST = 60.0  # seconds; a hundred thousand rules take about two
 _DENIED = ("Permission denied", "Operation not permitted", "you must be root")
 
+_NO_SOCKET = "Can't open socket to ipset"
+
 
 def there(name: str) -> bool:
     return shutil.which(name, path=_PATH) is not None
@@ -37,9 +39,21 @@ def attempt(*command: str, text: str | None = None) -> tuple[int, str, str]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FirewallError(f"{command[0]} did not run: {error}") from error
-    if done.returncode and any(said in done.stderr for said in _DENIED):
-        raise unprivileged()
+    if done.returncode:
+        _check(done.stderr)
     return done.returncode, done.stdout, done.stderr.strip()
+
+
+def _check(errors: str) -> None:
+    """Raise FirewallError for what no other command will be spared either."""
+    if _NO_SOCKET in errors:
+        raise FirewallError(
+            "iptables needs CAP_NET_RAW beside CAP_NET_ADMIN to match sets: give it to the service, "
+            "or set ipset = false under [firewall]",
+            recoverable=False,
+        )
+    if any(said in errors for said in _DENIED):
+        raise unprivileged()
 
 
 def run(*command: str, text: str | None = None) -> str:
