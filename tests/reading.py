@@ -59,6 +59,9 @@ class Reader:
                 except TimeoutError:
                     continue
 
+    async def lines_counted(self, count: int) -> None:
+        await self.until(lambda: self.data.count(b"\n") >= count)
+
     async def lines(self, expected: bytes, seconds: float = 10) -> None:
         """Wait for exactly these lines; fails with the difference."""
         try:

@@ -2,6 +2,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -63,9 +64,10 @@ class JournalSource:
         pause = _BACK_OFF[0]
         while True:
             count = self._lines
-            async for block in self._follow(since):
-                yield block
-                await asyncio.sleep(0)  # other sources come between two blocks
+            async with aclosing(self._follow(since)) as following:
+                async for block in following:
+                    yield block
+                    await asyncio.sleep(0)  # other sources come between two blocks
             pause = _BACK_OFF[0] if self._lines > count else min(pause * 2, _BACK_OFF[1])
             await asyncio.sleep(pause)
 
@@ -92,7 +94,7 @@ class JournalSource:
         if trouble := journal_trouble(self._directory):
             self._explain(trouble)
             return
-        where = f"--cursor={after.cursor}" if after else f"--since=@{max(since, 0):.6f}"
+        where = f"--cursor={after.cursor}" if after else f"--since=@{self._since(since):.6f}"
         child = await Child.start([where, *self._matches], self._directory)
         cutter = Cutter(_MAX_ENTRY)
         self._state, self._detail = "ok", ""
@@ -106,7 +108,14 @@ class JournalSource:
                     yield block
         finally:
             self._dropped += cutter.dropped
-            self._explain(await child.stop() or "journalctl ended; it is started again")
+            trouble = await child.stop()
+            self._explain(trouble or "journalctl ended; it is started again")
+            if "cursor" in trouble:
+                self._after = None
+
+    def _since(self, since: float) -> float:
+        """Return seconds since the epoch to start from when there is no cursor to go by."""
+        return min(max(since, 0), self._taken.time / 1e6) if self._taken else max(since, 0)
 
     def _explain(self, trouble: str) -> None:
         self._detail = trouble

@@ -2,6 +2,7 @@
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -78,7 +79,7 @@ class Child:
                 env=os.environ | {"LC_ALL": "C"},
                 limit=BLOCK,
             )
-        except OSError:
+        except BaseException:
             os.close(errors)
             raise
         return cls(process, errors)
@@ -88,13 +89,14 @@ class Child:
         if self._process.stdout is not None:
             while chunk := await self._process.stdout.read(BLOCK):
                 yield chunk
+        await self._process.wait()
 
     async def stop(self) -> str:
         """End the child if it has not ended; return the last thing it complained of."""
         try:
             if self._process.returncode is None:
                 with suppress(ProcessLookupError):
-                    self._process.terminate()
+                    os.kill(self._process.pid, signal.SIGTERM)
                 await self._wait()
             size = os.fstat(self._errors).st_size
             words = os.pread(self._errors, 4096, max(0, size - 4096)).decode(errors="replace")
@@ -108,6 +110,6 @@ class Child:
                 await self._process.wait()
         except (TimeoutError, asyncio.CancelledError):
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
             await self._process.wait()
             raise

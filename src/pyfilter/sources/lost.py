@@ -12,37 +12,42 @@ _TICK: Final = 20_000_000  # nanoseconds: files are dated by the kernel's last t
 
 
 def unseen(
-    path: str, real: str, moved: set[str] | None, since: int, known: Callable[[Tail], bool]
+    path: str, real: str, moved: dict[str, str] | None, since: int, known: Callable[[Tail], bool]
 ) -> list[Tail]:
     """Open what bore the log's name, and was rotated away, all between two looks.
 
-    `moved` are the names that files were moved to meanwhile, None when nobody can tell; `since`
-    is when the last look was, in nanoseconds since the epoch.
+    `moved` tells where files were moved to and from, None when nobody knows; `since` is when the
+    last look was, in nanoseconds since the epoch.
     """
 
     def fits(other: Tail) -> bool:
-        told = moved is None or other.name in moved
-        return told and os.fstat(other.fd).st_mtime_ns >= since - _TICK and not known(other)
+        if moved is None:
+            bore = os.fstat(other.fd).st_mtime_ns >= since - _TICK
+        else:
+            bore = moved.get(other.name) == real
+        return bore and not known(other)
 
-    return _rotated(path, real, fits) if moved is None or moved else []
+    return _rotated(path, real, fits) if moved is None or real in moved.values() else []
 
 
 def copies(tail: Tail, known: Callable[[Tail], bool]) -> list[Tail]:
-    """Open the copy that was made of a file before it was truncated, if it holds more."""
+    """Open the copies that were made of a file before it was truncated, if they hold more."""
 
     def fits(copy: Tail) -> bool:
         status = os.fstat(copy.fd)
         made_since = status.st_mtime_ns >= tail.taken_at - _TICK
-        if not made_since or known(copy) or status.st_size <= tail.offset:
+        if not made_since or known(copy):
             return False
-        if tail.offset:
-            return tail.same_as(copy.fd)
-        head = os.pread(copy.fd, 256, 0)  # nothing was taken: is it all still there?
-        return os.pread(tail.fd, len(head), 0) != head
+        head = os.pread(copy.fd, 256, 0)
+        return bool(head) and os.pread(tail.fd, len(head), 0) != head
 
-    found = _rotated(tail.path, tail.real, fits)[-1:]
-    for copy in found:
-        copy.place(tail.offset)
+    found = _rotated(tail.path, tail.real, fits)
+    if not tail.offset:
+        return found
+    while found and not tail.same_as(found[0].fd):  # the first goes on where we were,
+        found.pop(0).close()
+    if found:
+        found[0].place(tail.offset)  # any others were made by further truncations
     return found
 
 

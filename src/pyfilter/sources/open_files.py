@@ -38,14 +38,14 @@ class OpenFiles:
         self._looked = 0  # nanoseconds since the epoch, by the clock that dates files
         self._late: set[str] = set()  # there from the start, but could not be opened
         self._refused: dict[str, str] = {}
-        self._missing: list[str] = []
+        self._missing: dict[str, str] = {}
 
     def begin(self, watch: Watch, marks: tuple[Mark, ...], since: float) -> list[Tail]:
         """Open what is there; return it in the order in which it is to be read."""
         self._watch, self._marks, self._since = watch, marks, since
         found = self._scan()
-        names = dict.fromkeys([*found.missing, *(mark.path for mark in marks)])
-        paths = {name: name for name in names if name not in found.refused} | found.files
+        names = {mark.path: mark.path for mark in marks if mark.path not in found.refused}
+        paths = names | found.missing | found.files
         return [tail for path, real in paths.items() for tail in self._open_past(path, real)]
 
     def follow(self, changes: Changes) -> list[Tail]:
@@ -128,9 +128,9 @@ class OpenFiles:
             with suppress(OSError):
                 status = os.lstat(real)
                 wanted.setdefault((status.st_dev, status.st_ino), (path, real))
-        empty = [tail for tail in self._current.values() if not tail.offset]
+        present = list(self._current.values())
         fresh = self._retire(wanted)
-        places = {path: path for path in found.missing} | found.files
+        places = found.missing | found.files
         for path, real in places.items():
             fresh += self._adopt(unseen(path, real, moved, since, self._known))
         for key, (path, real) in wanted.items():
@@ -138,7 +138,7 @@ class OpenFiles:
                 self._current[key].path, self._current[key].real = path, real
             else:
                 fresh += self._open_new(path, real, since)
-        return [copy for tail in empty for copy in self._adopt(copies(tail, self._known))] + fresh
+        return [copy for tail in present for copy in self._adopt(self._copies(tail))] + fresh
 
     def _retire(self, wanted: dict[_Key, tuple[str, str]]) -> list[Tail]:
         """Let files go that lost their name, and take those back that have one again."""
@@ -168,8 +168,16 @@ class OpenFiles:
         if before and not tail.offset:
             tail.place(after_edit(before, tail))
         tail.taken_at = since
-        lost = [] if tail.offset else copies(tail, self._known)
-        return self._adopt([*lost, tail])
+        return self._adopt([*self._copies(tail), tail])
+
+    def _copies(self, tail: Tail) -> list[Tail]:
+        """Find the copy of a file of which nothing was taken before it was truncated."""
+
+        def known(copy: Tail) -> bool:
+            read = [old for old in self._closing if old.path == tail.path and old.offset]
+            return self._known(copy) or any(old.same_as(copy.fd) for old in read)
+
+        return [] if tail.offset else copies(tail, known)
 
     def _known(self, tail: Tail) -> bool:
         return (
@@ -189,7 +197,7 @@ class OpenFiles:
         if any(tail.real == real for tail in tails):
             self._marks = tuple(mark for mark in self._marks if mark.path != path)
             here = {tail.key[1] for tail in tails}
-            self._done.extend(mark for mark in marks if mark.ino not in here)
+            self._done.extend(mark for mark in marks if mark.offset and mark.ino not in here)
         return self._adopt(tails)
 
     def _refuse(self, path: str, error: OSError) -> None:
@@ -218,7 +226,7 @@ class OpenFiles:
             if tail.grown():
                 tail.closing = now
                 continue
-            if os.fstat(tail.fd).st_nlink:
+            if tail.offset and os.fstat(tail.fd).st_nlink:
                 self._done.append(tail.mark())
             self._close(tail)
 

@@ -14,13 +14,13 @@ class Found(Struct):
 
     files: dict[str, str]  # path as configured (globs filled in) -> the file's real path
     folders: dict[str, set[str]]  # folder -> names in it whose coming and going matters
-    missing: list[str]
+    missing: dict[str, str]  # path as configured -> where it would be
     refused: dict[str, str]  # path -> why it cannot be read
 
 
 def look(patterns: tuple[str, ...]) -> Found:
     """Return what stands behind paths and globs (`*`, `?`, `[…]`, `**` for folders below)."""
-    found = Found({}, {}, [], {})
+    found = Found({}, {}, {}, {})
     for pattern in patterns:
         parts = [part for part in os.path.abspath(pattern).split("/") if part]
         _walk(found, "", "/", parts)
@@ -114,7 +114,7 @@ def _step(found: Found, shown: str, real: str, parts: list[str], *, globbed: boo
     except (FileNotFoundError, NotADirectoryError):
         found.folders.setdefault(real, set()).add(escape(name))
         if not globbed:
-            found.missing.append(path)
+            found.missing[path] = path if rest else os.path.join(real, name)
             found.folders[real].update(set() if rest else _near(name))
         return
     except OSError as error:

@@ -137,7 +137,7 @@ class Tail:
 
     def _read(self, limit: int) -> bytes | None:
         size = os.fstat(self.fd).st_size
-        self.taken_at = time_ns()
+        now = time_ns()
         self._size = min(size, self.offset + limit)
         back = len(self._last)
         count = max(0, min(limit, size - self.offset))
@@ -148,6 +148,7 @@ class Tail:
             or os.pread(self.fd, len(self._head), 0) != self._head
         ):
             return None
+        self.taken_at = now
         chunk = raw[back:]
         if self._hole and chunk:
             kept = chunk.lstrip(b"\0")

@@ -163,9 +163,7 @@ async def _end(chooser: "asyncio.Task[None]", inner: AsyncGenerator[Block, None]
     chooser.cancel()
     with suppress(asyncio.CancelledError):
         await chooser
-    close = getattr(inner, "aclose", None)
-    if close is not None:
-        await close()
+    await inner.aclose()
 
 
 def _decode(resume: Position | None) -> dict[str, str]:

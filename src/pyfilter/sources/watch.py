@@ -17,6 +17,7 @@ _NAMES = _SELF | Mask.CREATE | Mask.MOVED_FROM | Mask.MOVED_TO | Mask.DELETE | M
 _WRITTEN = int(Mask.MODIFY)
 _CLOSED = int(Mask.CLOSE_WRITE)
 _MOVED = int(Mask.MOVE_SELF | Mask.ATTRIB)
+_MOVED_FROM = int(Mask.MOVED_FROM)
 _MOVED_TO = int(Mask.MOVED_TO)
 _GONE = int(Mask.IGNORED | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT)
 _LOST = int(Mask.Q_OVERFLOW)
@@ -27,7 +28,7 @@ class Changes(Struct):
 
     written: set[int]  # watch numbers of files
     closed: set[int]  # files that a writer let go of
-    moved: set[str]  # paths that files were moved to
+    moved: dict[str, str]  # paths that files were moved to -> the first ones they had meanwhile
     names: bool = False  # files came, went, or may be read now
     everything: bool = False  # nobody knows: look at all
 
@@ -41,6 +42,7 @@ class Watch:
         self._folders: dict[str, tuple[Handle, frozenset[str]]] = {}
         self._names: dict[int, frozenset[str]] = {}
         self._short: set[str] = set()  # what could not be watched
+        self._left = 0, ""  # cookie and path of the last file that was moved away
         self._open()
 
     @property
@@ -80,7 +82,7 @@ class Watch:
         """Wait for a change, at most `patience` seconds; none in time is a reason to look at all."""
         if self.polling:
             patience = POLL if patience is None else min(POLL, patience)
-        changes = Changes(set(), set(), set())
+        changes = Changes(set(), set(), {})
         if self._inotify is None:
             await asyncio.sleep(POLL if patience is None else patience)
             self._open()
@@ -153,7 +155,11 @@ class Watch:
             if mask & _GONE:
                 for path in [p for p, (h, _) in self._folders.items() if h.wd == number]:
                     self._drop(path)
-        elif any(fnmatch(os.fspath(event.name), name) for name in self._names[number]):
+            return
+        if any(fnmatch(os.fspath(event.name), name) for name in self._names[number]):
             changes.names = True
-            if mask & _MOVED_TO and event.path is not None:
-                changes.moved.add(os.fspath(event.path))
+        if mask & _MOVED_FROM:
+            self._left = event.cookie, os.fspath(event.path or "")
+        elif mask & _MOVED_TO and event.cookie == self._left[0]:
+            first = changes.moved.pop(self._left[1], self._left[1])
+            changes.moved[os.fspath(event.path or "")] = first
