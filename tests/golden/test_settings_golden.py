@@ -109,3 +109,21 @@ def test_a_rule_of_the_default_file_that_reads_nothing_needs_no_rule_of_ours() -
         Rule(name="mysql"),
         Rule(name="nginx"),
     ]
+
+
+@pytest.mark.parametrize("language", ["toml", "json"])
+def test_the_examples_of_the_documentation_are_configurations(
+    tmp_path: Path, language: str
+) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    example = text.split(f"```{language}\n")[1].split("```")[0]
+    for name, written in (("bare", example), ("full", example.replace("\n# ", "\n"))):
+        path = tmp_path / f"{name}.{language}"
+        path.write_text(written if name == "bare" else _without_alternatives(written))
+        assert load(path, around=Surroundings(), library=LIBRARY).rules
+
+
+def _without_alternatives(text: str) -> str:
+    """Leave out what the example offers instead of something else that it shows."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("sentinels", "format", "tags")))
