@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyfilter.cli import main
-from pyfilter.control import views
+from pyfilter.control import overview
 from pyfilter.model import SourceState
 from small_office import NOW, SmallOffice, served
 
@@ -37,7 +37,7 @@ def surroundings(
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     monkeypatch.setattr(os, "getpid", lambda: 4711)
-    monkeypatch.setattr(views, "_resident", lambda: 38_000_000)
+    monkeypatch.setattr(overview, "_resident", lambda: 38_000_000)
     with served(office, tmp_path / "run") as socket:
         monkeypatch.setenv("PYFILTER_SOCKET", str(socket))
         yield

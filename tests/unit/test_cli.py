@@ -1,4 +1,5 @@
 # The commands' exit codes, and the one line that each failure leaves on stderr.
+import json
 import os
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import pyfilter
+from pyfilter.addresses import Network
 from pyfilter.cli import commands, main
 from pyfilter.cli.context import Globals
 from pyfilter.control.place import Place
+from pyfilter.ledger import Memory
 from small_office import SmallOffice, served
 
 
@@ -31,7 +34,7 @@ def daemon(
         yield office
 
 
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own, with what is loaded only by it."""
     source = str(Path(pyfilter.__file__).parents[1])
     return subprocess.run(
@@ -39,7 +42,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": source},
+        env={**os.environ, "PYTHONPATH": source, **more},
     )
 
 
@@ -226,3 +229,55 @@ def test_check_is_silent_when_good_and_says_what_is_wrong(
     file.write_text("[defaults]\nmaxretri = 4\n")
     assert ran("check", str(file)) == 2
     assert 'did you mean "maxretry"' in capsys.readouterr().err
+
+
+def test_a_terminal_gets_tables_and_colours(
+    daemon: SmallOffice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for command in (["status"], ["bans"], ["bans", "--history"], ["allow", "list"]):
+        assert ran(*command) == 0
+    found = capsys.readouterr().out
+    assert "─" in found
+    assert "203.0.113.13" in found
+
+
+def test_a_terminal_that_cannot_show_a_letter_gets_an_escape() -> None:
+    code = "from pyfilter.cli import main; main(['explain', '\\u0416'])"
+    found = python(code, PYTHONIOENCODING="latin-1")
+    assert found.returncode == 1
+    assert found.stdout.startswith("\\u0416\n")
+
+
+def test_a_rule_that_reads_nothing_is_pointed_out(
+    daemon: SmallOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.sources.clear()
+    assert ran("status") == 0
+    assert "rule sshd reads nothing: give it a logpath" in capsys.readouterr().out
+
+
+def test_a_ledger_in_trouble_makes_the_status_degraded(
+    daemon: SmallOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.ledger = Memory("remembers in memory only, because the disk is full").open()
+    assert ran("status", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "degraded"
+    assert ran("status") == 0
+    assert "ledger    degraded: remembers in memory only" in capsys.readouterr().out
+
+
+def test_words_of_the_operator_are_made_visible(daemon: SmallOffice) -> None:
+    assert ran("ban", "192.0.2.1", "--reason", "a\nb\x1b[2J" + "x" * 1000) == 0
+    reason = daemon.enforcer.standing[Network("192.0.2.1")].reason
+    assert reason.startswith("a\\nb\\x1b[2Jxx")
+    assert len(reason) == 300
+
+
+def test_a_ban_is_not_shortened_by_hand(
+    daemon: SmallOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran("ban", "203.0.113.13", "--for", "60") == 1
+    assert "for longer: unban it first" in capsys.readouterr().err
+    assert ran("ban", "203.0.113.13", "--for", "2d") == 0

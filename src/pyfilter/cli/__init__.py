@@ -2,6 +2,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -65,4 +66,7 @@ add_globals(commands, hidden=False)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit by the table in failures.py."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that knows only ASCII shows escapes
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(exit_code_of(lambda: commands.main(arguments, "pyfilter", standalone_mode=False)))

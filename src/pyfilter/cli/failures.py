@@ -45,13 +45,18 @@ def exit_code_of(command: Callable[[], object]) -> int:
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:  # who read us has seen enough
+    except OSError as error:
+        return _refused_by_system(error)
+    return result if isinstance(result, int) else DONE
+
+
+def _refused_by_system(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):  # who read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except PermissionError as error:
-        complain(f"{error.filename or 'this'}: {error.strerror}: try again with sudo")
-        return NO_PRIVILEGE
-    return result if isinstance(result, int) else DONE
+    hint = ": try again with sudo" if isinstance(error, PermissionError) else ""
+    complain(f"{error.filename or 'output'}: {error.strerror or error}{hint}")
+    return NO_PRIVILEGE if hint else REFUSED
 
 
 def _code(error: PyfilterError) -> int:

@@ -8,6 +8,7 @@ from pyfilter.control.answers import BanRow, EvidenceRow, RuleRow, StatusAnswer,
 from pyfilter.durations import spoken
 
 _EVIDENCE = 20  # lines
+_WARNING = click.style("warning", fg="yellow")
 
 
 def show_status(answer: StatusAnswer) -> None:
@@ -24,8 +25,11 @@ def show_status(answer: StatusAnswer) -> None:
     _show_sources(answer)
     click.echo()
     _show_rules(answer.rules)
+    for row in answer.rules:
+        if not row.sources:
+            click.echo(f"\n{_WARNING}: rule {row.name} reads nothing: give it a logpath")
     for warning in answer.warnings:
-        click.echo(f"\n{click.style('warning', fg='yellow')}: {warning}")
+        click.echo(f"\n{_WARNING}: {warning}")
 
 
 def _show_parts(answer: StatusAnswer) -> None:

@@ -45,6 +45,7 @@ def status(answer: StatusAnswer) -> Shape:
         "pid": answer.pid,
         "since": rfc3339(answer.since),
         "uptime": round(answer.now - answer.since),
+        "state": "ok" if well(answer) else "degraded",
         "observe": answer.observe,
         "config": answer.config,
         "bans": answer.bans,
@@ -65,6 +66,17 @@ def status(answer: StatusAnswer) -> Shape:
         "memory": answer.memory,
         "warnings": answer.warnings,
     }
+
+
+def well(answer: StatusAnswer) -> bool:
+    """Say whether everything does what it should."""
+    firewall = answer.firewall
+    return (
+        firewall.health == "ok"
+        and answer.ledger == "ok"
+        and (answer.observe or firewall.held >= firewall.expected)
+        and all(row.state in {"ok", "waiting"} for row in answer.sources)
+    )
 
 
 def _source(row: SourceRow) -> Shape:

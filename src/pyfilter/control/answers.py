@@ -46,6 +46,7 @@ class RuleRow(Struct, frozen=True):
     bantime: float  # seconds; -1: for ever
     counting: str = "window"
     request_time: float = 0.0  # streak counting: seconds between one failure and the next
+    sources: list[str] = []  # none: the rule reads nothing
 
 
 class FirewallRow(Struct, frozen=True):

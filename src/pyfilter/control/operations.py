@@ -14,6 +14,7 @@ from pyfilter.control.answers import (
     ReloadAnswer,
 )
 from pyfilter.control.office import Office, Outcome
+from pyfilter.control.overview import status
 from pyfilter.control.pages import Pages
 from pyfilter.control.reach import covering, within
 from pyfilter.control.requests import (
@@ -29,12 +30,14 @@ from pyfilter.control.requests import (
     Request,
     UnbanSubjects,
 )
-from pyfilter.control.views import happening, status, why
+from pyfilter.control.views import happening, why
 from pyfilter.durations import FOREVER
 from pyfilter.errors import AddressError, LedgerError, RefusedError
 from pyfilter.model import Allowance, Ban, Decision, Release
+from pyfilter.visible import visible
 
 OPERATOR = "operator"
+_LONGEST_WORDS = 300  # characters of a reason or note
 _CHUNK = 500  # decisions between two turns of the event loop
 _WIDEST = {4: 8, 6: 19}  # shorter prefixes hold whole registries: only by force
 _NAME = re.compile(
@@ -115,7 +118,7 @@ class Operations:
                 decisions.append(self._made(subject, until, request.reason, user))
         for outcome in await self._apply(decisions, force=request.force):
             subject = outcome.decision.subject
-            rows[subject] = OutcomeRow(subject, outcome.done, outcome.reason, until)
+            rows[subject] = _row(outcome, until)
         return OutcomesAnswer(list(rows.values()))
 
     def _made(self, subject: Network, until: float | None, reason: str, user: str) -> Ban:
@@ -127,7 +130,7 @@ class Operations:
             subject=subject,
             since=self._office.now(),
             until=until,
-            reason=reason or "by hand",
+            reason=visible(reason, _LONGEST_WORDS) or "by hand",
             strike=strikes + 1,
             origin=OPERATOR,
             by=user,
@@ -180,7 +183,7 @@ class Operations:
 
     def _grant(self, entry: str, seconds: float, note: str, user: str) -> float | None:
         until = None if seconds == FOREVER else self._office.now() + seconds
-        self._office.allow(Allowance(entry, until, note, user))
+        self._office.allow(Allowance(entry, until, visible(note, _LONGEST_WORDS), user))
         return until
 
     async def _allow(self, request: AllowAdd, user: str) -> OutcomesAnswer:
@@ -209,6 +212,13 @@ class Operations:
         rows = [AllowedRow(entry, None, "", "", configured=True) for entry in protection.configured]
         rows += [AllowedRow(a.entry, a.until, a.note, a.by) for a in protection.allowances.values()]
         return AllowedAnswer(rows)
+
+
+def _row(outcome: Outcome, until: float | None) -> OutcomeRow:
+    reason = outcome.reason
+    if isinstance(outcome.decision, Ban) and reason == "is banned already":
+        reason += ", and for longer: unban it first"
+    return OutcomeRow(outcome.decision.subject, outcome.done, reason, until)
 
 
 def _subjects(texts: Iterable[str]) -> list[Network]:

@@ -1,115 +1,24 @@
-# What the office looks like from outside: status and why; reads only.
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+# What the office knows of an address, and how bans and events look from outside; reads only.
+from collections.abc import Mapping
 
-import pyfilter
 from pyfilter.addresses import Address, Network, network, parsed
 from pyfilter.control.answers import (
     BanRow,
     EvidenceRow,
-    FirewallRow,
     Happening,
-    RuleRow,
     ScoreRow,
-    SourceRow,
-    StatusAnswer,
     WhyAnswer,
 )
 from pyfilter.control.office import Office
 from pyfilter.control.reach import covering
-from pyfilter.control.requests import AskStatus, AskWhy
+from pyfilter.control.requests import AskWhy
 from pyfilter.control.ring import Item
-from pyfilter.errors import FirewallError, LedgerError, RefusedError
+from pyfilter.errors import FirewallError, LedgerError
 from pyfilter.model import AT_ONCE, Ban, Blocked, Event, Release
 from pyfilter.visible import visible
 
 OBSERVING = "observe"  # the firewall that bans nothing
-_HOUR = 3600
 _PAST = 10  # earlier bans that `why` shows
-
-
-async def status(office: Office, request: AskStatus) -> StatusAnswer:
-    """Return what `pyfilter status` shows, of one rule or of all."""
-    if request.rule and request.rule not in office.settings.rules:
-        known = ", ".join(sorted(office.settings.rules)) or "none"
-        raise RefusedError(f"rule {request.rule!r} is not on; on are: {known}")
-    bans = office.enforcer.bans()
-    await kernel(office)  # so that the state tells of now
-    state = office.enforcer.state()
-    return StatusAnswer(
-        version=pyfilter.__version__,
-        name=office.settings.name or os.uname().nodename,
-        pid=os.getpid(),
-        since=office.started,
-        now=office.now(),
-        observe=observing(office),
-        config=office.settings.path,
-        sources=_sources(office, request.rule),
-        rules=_rules(office, request.rule, bans),
-        bans=len(bans),
-        firewall=FirewallRow(state.name, state.health, state.expected, state.held, state.repairs),
-        ledger=office.ledger.health(),
-        fleet=office.fleet.state() if office.fleet else None,
-        memory=_resident(),
-        warnings=list(office.settings.warnings),
-    )
-
-
-def _sources(office: Office, rule: str) -> list[SourceRow]:
-    rows = []
-    for name, source in office.sources.items():
-        rules = sorted(office.rules_of(name))
-        if rule and rule not in rules:
-            continue
-        state = source.state()
-        rows.append(
-            SourceRow(
-                source=state.source,
-                state=state.state,
-                detail=visible(state.detail),
-                lines=state.lines,
-                last_line=state.last_line,
-                lag=state.lag,
-                rules=rules,
-            )
-        )
-    return rows
-
-
-def _rules(office: Office, only: str, bans: Iterable[Ban]) -> list[RuleRow]:
-    in_force: dict[str, int] = {}
-    for ban in bans:
-        in_force[ban.rule] = in_force.get(ban.rule, 0) + 1
-    since = office.pipeline.statistics
-    try:
-        day = office.ledger.counts(int(office.now()) // _HOUR - 23)
-    except LedgerError:
-        day = {}
-    return [
-        RuleRow(
-            name=name,
-            title=one.rule.title,
-            observe=one.observe,
-            failures=since.get(name, (0, 0))[0],
-            bans=since.get(name, (0, 0))[1],
-            failures_day=day.get(name, (0, 0))[0],
-            bans_day=day.get(name, (0, 0))[1],
-            banned=in_force.get(name, 0),
-            maxretry=one.limits.maxretry,
-            findtime=one.limits.findtime,
-            bantime=one.limits.bantime,
-            counting=one.limits.counting,
-            request_time=one.limits.request_time,
-        )
-        for name, one in sorted(office.settings.rules.items())
-        if not only or name == only
-    ]
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def why(office: Office, request: AskWhy) -> WhyAnswer:

@@ -78,4 +78,4 @@ def open_ledger(settings: Settings) -> Ledger:
         return ledgers.Sqlite(place).open()
     except (OSError, LedgerError) as error:
         _log.error("Bans are remembered in memory only, because %s: %s", place, error)
-        return ledgers.Memory().open()
+        return ledgers.Memory(f"remembers in memory only, because {place}: {error}").open()

@@ -15,14 +15,17 @@ KEPT = 100_000  # decisions; the oldest go first
 class Memory(Struct, frozen=True, tag="memory", tag_field="type", forbid_unknown_fields=True):
     """Settings of a ledger in memory."""
 
+    trouble: str = ""  # why it is not the ledger that was wanted
+
     def open(self) -> "MemoryLedger":
-        return MemoryLedger()
+        return MemoryLedger(self.trouble)
 
 
 class MemoryLedger:
     """Remembers as long as the process lives; see interfaces.Ledger."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: str = "") -> None:
+        self._trouble = trouble
         self._decisions: dict[int, Decision] = {}
         self._numbers: dict[tuple[str, float, str, str], int] = {}
         self._last = 0
@@ -146,7 +149,7 @@ class MemoryLedger:
         del self._numbers[_key(self._decisions.pop(number))]
 
     def health(self) -> str:
-        return "ok"
+        return f"degraded: {self._trouble}" if self._trouble else "ok"
 
     def close(self) -> None:
         """Nothing is open."""
