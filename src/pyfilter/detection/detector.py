@@ -1,9 +1,10 @@
 # Events in, offences out: the counting of one rule.
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.evidence import Evidence, evidence
+from pyfilter.detection.evidence import GENERATION, Evidence, evidence
 from pyfilter.detection.marks import (
     ECHO,
     ONE,
@@ -14,23 +15,29 @@ from pyfilter.detection.marks import (
     UNIT,
     WEIGHT,
     WEIGHT_AT,
+    in_order,
     stamp,
+    stamp_of,
     thousandths,
     total,
 )
-from pyfilter.detection.prefixes import subject
-from pyfilter.detection.table import Marks, Room, Table
+from pyfilter.detection.prefixes import SITE, subject
+from pyfilter.detection.sites import Sites
+from pyfilter.detection.table import Marks, Room, Table, join_usual
 from pyfilter.model import AT_ONCE, Event, Limits, Offence
 
-CHUNK = 4096  # events between two looks at the memory
+NEVER = math.nan
+PAIR = 2  # parts of a row for each mark
+NEXT = 1 << STAMP_AT
 
 
 class Counting(Protocol):
     """How a mark joins those of its subject: within a window or as a streak."""
 
     span: int
+    edge: int  # the place in a row of the mark that must not be too old: the oldest or the newest
 
-    def join(self, marks: Marks, mark: int, floor: int) -> Marks: ...
+    def join(self, marks: Marks, mark: int) -> Marks: ...
 
     def live(self, marks: Marks, newest: int) -> Marks: ...
 
@@ -42,50 +49,88 @@ class EventDetector:
         self._prefix = limits.ipv6_prefix
         self._counting = counting
         self._limit = max(1, limits.maxretry) * UNIT
-        self._heaviest = UNIT
+        self._most = PAIR * (max(1, limits.maxretry) - 1)  # a row this long is sure to be below it
+        self._usual = 1.0 if self._most else NEVER  # the weight of events that need no closer look
         self._table = Table(self._limit, counting.live)
         self._room = room
         self._evidence = Evidence(self._prefix)
+        self._sites = Sites(limits, room) if limits.ipv6_prefix > SITE else None
         room.tables.append(self._table)
 
     def observe(self, events: Sequence[Event]) -> list[Offence]:
         """Return the offences that these events complete."""
         offences: list[Offence] = []
-        self._evidence.begin(events)
-        for start in range(0, len(events), CHUNK):
-            chunk = events[start : start + CHUNK] if len(events) > CHUNK else events
+        for start in range(0, len(events), GENERATION):
+            chunk = events[start : start + GENERATION]
+            self._evidence.keep(chunk)
             self._count(chunk, offences)
             self._room.tidy()
-        self._evidence.keep(events)
         return offences
 
     def _count(self, events: Sequence[Event], offences: list[Offence]) -> None:
-        """Count events; the loop that a flood goes through, hence its local names."""
-        counts, close = self._table.counts, self._table.close
-        limit = self._limit << WEIGHT_AT
-        span = self._counting.span
-        prefix = self._prefix
-        last, now, floor = -1.0, 0, 0
+        """Count events, the usual ones here and now: a flood goes through this loop."""
+        counts, close, usual = self._table.counts, self._table.close, self._usual
+        span, edge = self._counting.span, self._counting.edge
+        last, newest, base, floor, later, further = NEVER, 0, 0, 0, 0, 0
         for event in events:
-            weight = event.weight
-            part = ONE if weight == 1.0 else self._part(weight)
-            if not part:
-                continue
-            at = event.at
-            if at != last:
-                last, now = at, int(at * TICKS) << STAMP_AT
-                floor = now - span
-                self._table.newest = max(self._table.newest, now)
-            mark = now | part | hash(event.pid) & PID | hash(event.port) & PORT
+            if event.at != last:
+                last, now = event.at, int(event.at * TICKS) << STAMP_AT
+                base, floor, later, newest = now | ONE, now - span, now + NEXT, max(newest, now)
+            port = hash(event.port) & PORT
+            mark = base | hash(event.pid) & PID | port
             if event.echo:
                 mark |= ECHO
             key: str = event.address
             if ":" in key:
-                key = subject(event.address, prefix)
-            if key not in counts and key not in close and part < limit:
-                counts[key] = mark
-            elif self._join(key, mark, floor):
-                offences.append(self._offence(event, key))
+                key = self._six(event, offences)
+            held = counts.get(key)
+            if held is None:
+                if event.weight == usual and key not in close:
+                    counts[key] = mark
+                    continue
+            elif event.weight == usual and (port or not event.pid):
+                row = (held, held & PORT) if isinstance(held, int) else held
+                timely = floor <= row[edge] and row[-2] < later
+                if timely and (joined := join_usual(row, mark, port, self._most)):
+                    counts[key] = joined if len(joined) > PAIR else joined[0]
+                    further += len(joined) - len(row)
+                    continue
+            self._join(event, key, mark, offences)
+        self._table.grown(further // PAIR, newest)
+
+    def _join(self, event: Event, key: str, mark: int, offences: list[Offence]) -> None:
+        """Count an event of any kind."""
+        if event.weight != 1.0:
+            mark = mark & ~WEIGHT | self._part(event.weight)
+            if not mark & WEIGHT:
+                return
+        at_once = mark & WEIGHT == WEIGHT
+        old = self._table.marks(key)
+        if at_once:
+            old = self._counting.live(old, stamp_of(max(mark, *old))) if old else ()
+        marks = in_order(old, mark) if at_once or not old else self._counting.join(old, mark)
+        if marks is old:
+            return
+        if at_once or (PAIR * len(marks) > self._most and total(marks) >= self._limit):
+            offences += self._offences(event, Network(key), marks)
+        else:
+            self._table.keep(key, marks)
+
+    def _offences(self, event: Event, subject: Network, marks: Marks) -> list[Offence]:
+        """Return the offence of a subject, and that of its site; the subject's count restarts."""
+        self._table.drop(subject)
+        lines = evidence(event, subject, marks, self._evidence.of(subject))
+        offence = Offence(event.rule, subject, event.at, lines)
+        if self._sites is None or ":" not in subject:
+            return [offence]
+        return [offence, *self._sites.offended(event, subject)]
+
+    def _six(self, event: Event, offences: list[Offence]) -> Network:
+        """Return the subject of an IPv6 address; count for its site that it failed."""
+        key = subject(event.address, self._prefix)
+        if self._sites is not None and key not in self._table.counts:
+            offences += self._sites.failed(event, key)
+        return key
 
     def _part(self, weight: float) -> int:
         """Return a weight at its place in a mark; 0 for what is not counted."""
@@ -93,33 +138,21 @@ class EventDetector:
             return 0
         if weight == AT_ONCE:
             return WEIGHT
-        self._heaviest = max(self._heaviest, thousandths(weight))
-        return thousandths(weight) << WEIGHT_AT
-
-    def _join(self, key: str, mark: int, floor: int) -> bool:
-        """Add a mark to those of a subject; say whether that is an offence."""
-        old = self._table.marks(key)
-        marks = self._counting.join(old, mark, floor) if old else (mark,)
-        if marks is old:
-            return False
-        self._table.keep(key, marks)
-        if mark & WEIGHT == WEIGHT:
-            return True
-        return len(marks) * self._heaviest >= self._limit and total(marks) >= self._limit
-
-    def _offence(self, event: Event, key: str) -> Offence:
-        marks = self._table.marks(key)
-        self._table.drop(key)
-        lines = evidence(event.rule, Network(key), marks, self._evidence.of(key))
-        return Offence(event.rule, Network(key), event.at, lines)
+        units = thousandths(weight)
+        self._most = min(self._most, PAIR * (-(-self._limit // units) - 1))
+        return units << WEIGHT_AT
 
     def forget(self, before: float) -> None:
         """Drop subjects not seen since a time, the oldest first, a bounded number a call."""
         self._table.sweep(stamp(before))
+        if self._sites is not None:
+            self._sites.forget(before)
 
     def drop(self, subject: Network) -> None:
         """Drop all that is counted of one subject."""
         self._table.drop(self._key(subject))
+        if self._sites is not None:
+            self._sites.drop(subject)
 
     def score(self, subject: Network) -> float:
         """Return the weight that counts against a subject at the time of the newest event."""

@@ -1,5 +1,4 @@
 # The lines behind the counts: bounded, of the newest events, apart from what is counted.
-from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -11,59 +10,61 @@ from pyfilter.model import Event
 
 LONGEST = 500  # bytes of a line that are kept
 USER = 100  # characters of a user name that are kept of a longer line
-GENERATION = 3000  # events; two generations of the longest lines stay below 8 MB
+GENERATION = 3000  # events; two generations of long lines stay below 8 MB
 LINES = 20  # events of an offence that carry their lines
 
 
 class Remembered:
     """Events in the order they came, indexed by subject once somebody asks."""
 
-    def __init__(self, prefix: int, events: Sequence[Event] = ()) -> None:
+    def __init__(self, prefix: int) -> None:
         self._prefix = prefix
-        self._events = list(events)
+        self._events: list[Event] = []
         self._indexed = 0
-        self._index: defaultdict[str, list[Event]] = defaultdict(list)
+        self._index: dict[str, Event | list[Event]] = {}
 
     def __len__(self) -> int:
         return len(self._events)
 
     def extend(self, events: Sequence[Event]) -> None:
-        self._events += events
+        """Remember events with no more of their lines than is kept."""
+        self._events += [each if len(each.line) <= LONGEST else cut(each) for each in events]
 
     def of(self, subject: str) -> list[Event]:
+        """Return the events of a subject; indexes those that came since it was last asked."""
+        index = self._index
         for event in self._events[self._indexed :]:
-            self._index[subject_of(event.address, self._prefix)].append(event)
+            key: str = event.address
+            if ":" in key:
+                key = subject_of(event.address, self._prefix)
+            known = index.get(key)
+            if known is None:
+                index[key] = event
+            elif isinstance(known, Event):
+                index[key] = [known, event]
+            else:
+                known.append(event)
         self._indexed = len(self._events)
-        return self._index.get(subject, [])
+        found = index.get(subject, [])
+        return found if isinstance(found, list) else [found]
 
 
 class Evidence:
     """Two generations of events: when the younger is full it takes the older one's place."""
 
-    def __init__(self, prefix: int, generation: int = GENERATION) -> None:
+    def __init__(self, prefix: int) -> None:
         self._prefix = prefix
-        self._generation = generation
-        self._old = Remembered(prefix)
-        self._young = Remembered(prefix)
-        self._now = Remembered(prefix)
-
-    def begin(self, events: Sequence[Event]) -> None:
-        """Lay events open whole while they are counted."""
-        self._now = Remembered(self._prefix, events)
+        self._old, self._young = Remembered(prefix), Remembered(prefix)
 
     def keep(self, events: Sequence[Event]) -> None:
-        """Remember events, their lines cut, as long as newer ones leave room."""
-        self._now = Remembered(self._prefix)
-        newest = events[-self._generation :]
-        self._young.extend(
-            [event if len(event.line) <= LONGEST else cut(event) for event in newest]
-        )
-        if len(self._young) >= self._generation:
+        """Remember events, a generation at most, until newer ones need their room."""
+        if len(self._young) + len(events) > GENERATION:
             self._old, self._young = self._young, Remembered(self._prefix)
+        self._young.extend(events)
 
     def of(self, subject: str) -> list[Event]:
         """Return the events remembered of a subject, in the order they came."""
-        return self._old.of(subject) + self._young.of(subject) + self._now.of(subject)
+        return self._old.of(subject) + self._young.of(subject)
 
 
 def cut(event: Event) -> Event:
@@ -74,15 +75,21 @@ def cut(event: Event) -> Event:
 
 
 def evidence(
-    rule: str, subject: Network, marks: Sequence[int], remembered: Sequence[Event]
+    event: Event, subject: Network, marks: Sequence[int], remembered: Sequence[Event]
 ) -> tuple[Event, ...]:
-    """Return one event for each mark, oldest first; a bare one where the event is forgotten."""
-    keyed = [(_key(event), event) for event in reversed(remembered)]
-    found = [_find(mark, keyed) or _bare(rule, subject, mark) for mark in reversed(marks)]
-    kept = [cut(event) for event in found[:LINES]]
-    kept += [msgspec.structs.replace(event, line=b"") for event in found[LINES:]]
+    """Return one event for each mark, oldest first; a bare one where the event is forgotten.
+
+    `event` is the one that made the offence: what was remembered behind it is not yet counted.
+    """
+    last = cut(event)
+    behind = next((n for n, each in enumerate(reversed(remembered)) if each == last), 0)
+    keyed = [(_key(each), each) for each in remembered[: len(remembered) - behind]]
+    keyed.reverse()
+    found = [_find(mark, keyed) or _bare(event.rule, subject, mark) for mark in reversed(marks)]
+    kept = [cut(each) for each in found[:LINES]]
+    kept += [msgspec.structs.replace(each, line=b"") for each in found[LINES:]]
     kept.reverse()
-    kept.sort(key=lambda event: event.at)
+    kept.sort(key=lambda each: each.at)
     return tuple(kept)
 
 

@@ -23,6 +23,11 @@ def stamp(seconds: float) -> int:
     return int(seconds * TICKS) << STAMP_AT
 
 
+def stamp_of(mark: int) -> int:
+    """Return the time of a mark as it stands in it."""
+    return mark >> STAMP_AT << STAMP_AT
+
+
 def thousandths(weight: float) -> int:
     """Return a weight (0 < weight) in the units that marks add up without rounding errors."""
     return max(1, round(min(weight * UNIT, MAX_WEIGHT)))

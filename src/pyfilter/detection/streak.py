@@ -1,5 +1,5 @@
 # Streak counting, as the original PyFilter did it: each failure within a gap of the one before.
-from pyfilter.detection.marks import BELOW_STAMP, ECHO, in_order, kin, stamp, take_place
+from pyfilter.detection.marks import ECHO, in_order, kin, stamp, stamp_of, take_place
 
 
 class Streak:
@@ -7,23 +7,23 @@ class Streak:
 
     def __init__(self, request_time: float) -> None:
         self.span = stamp(request_time)
+        self.edge = -2  # of a row: its newest mark
 
-    def join(self, marks: tuple[int, ...], mark: int, floor: int) -> tuple[int, ...]:
+    def join(self, marks: tuple[int, ...], mark: int) -> tuple[int, ...]:
         """Return what counts now; `marks` itself when the mark adds nothing.
 
-        `floor` is the stamp of `mark` less the span. A gap longer than the span starts anew; a mark
-        that comes late by more than the span is left out.
+        A gap longer than the span starts anew; a mark that comes late by more is left out.
         """
-        newest = marks[-1]
-        if mark < newest and mark | BELOW_STAMP < newest - self.span:
+        if stamp_of(mark) < stamp_of(marks[-1]) - self.span:
             return marks
+        broken = marks[-1] < stamp_of(mark) - self.span
         related = kin(marks, mark)
         if related:
             if mark & ECHO:
                 return marks
             if all(old & ECHO for old in related):
                 marks, mark = take_place(marks, related[0], mark)
-        if not marks or marks[-1] < floor:
+        if broken:
             return (mark,)
         return in_order(marks, mark)
 

@@ -1,5 +1,5 @@
 # Window counting: the weight of the last `findtime` seconds.
-from pyfilter.detection.marks import BELOW_STAMP, ECHO, in_order, kin, stamp, take_place
+from pyfilter.detection.marks import ECHO, in_order, kin, stamp, stamp_of, take_place
 
 
 class Window:
@@ -7,21 +7,17 @@ class Window:
 
     def __init__(self, findtime: float) -> None:
         self.span = stamp(findtime)
+        self.edge = 0  # of a row: its oldest mark
 
-    def join(self, marks: tuple[int, ...], mark: int, floor: int) -> tuple[int, ...]:
+    def join(self, marks: tuple[int, ...], mark: int) -> tuple[int, ...]:
         """Return what counts now; `marks` itself when the mark adds nothing.
 
-        `floor` is the stamp of `mark` less the span. A mark older than the newest is late: it counts
-        if it lies within the span before the newest.
+        A mark that comes late counts if it lies within the span before the newest.
         """
-        newest = marks[-1]
-        if mark < newest and mark | BELOW_STAMP < newest:
-            floor = (newest | BELOW_STAMP) - BELOW_STAMP - self.span
-            if mark < floor:
-                return marks
-        kept = marks
-        if marks[0] < floor:
-            kept = tuple([old for old in marks if old >= floor])
+        floor = stamp_of(max(marks[-1], mark)) - self.span
+        if mark < floor:
+            return marks
+        kept = marks if marks[0] >= floor else tuple([old for old in marks if old >= floor])
         related = kin(kept, mark)
         if related:
             if mark & ECHO:
