@@ -17,6 +17,7 @@ from pyfilter.daemon.office import DaemonOffice, Herald
 from pyfilter.daemon.parts import Parts, observing, open_parts, server_name
 from pyfilter.daemon.reader import Reader
 from pyfilter.daemon.sd_notify import tell_systemd, watchdog_interval
+from pyfilter.daemon.sharing import join
 from pyfilter.errors import LedgerError, PyfilterError
 from pyfilter.firewalls import Observe
 from pyfilter.model import Allowance
@@ -175,7 +176,12 @@ async def _main(settings: Settings, place: Place) -> None:
     parts.pipeline.listeners.append(ring.add)
     parts.enforcer.notifiers += [Herald(ring, parts.pipeline), *daemon.speakers]
     office = DaemonOffice(daemon, parts.countries, ring)
-    await daemon.run(Server(Operations(office), place), *_clerks(settings, parts))
+    more = _clerks(settings, parts)
+    if member := join(settings, parts):
+        parts.enforcer.notifiers.append(member)
+        office.fleet = member
+        more.append(member.run())
+    await daemon.run(Server(Operations(office), place), *more)
     if daemon.failure:
         raise daemon.failure
 

@@ -46,7 +46,9 @@ def observing(settings: Settings) -> Settings:
 
 
 def server_name(settings: Settings) -> str:
-    return settings.name or socket.gethostname()
+    """Return the name under which this server's decisions are known."""
+    in_fleet = settings.fleet.name if settings.fleet else ""
+    return in_fleet or settings.name or socket.gethostname()
 
 
 def open_parts(settings: Settings) -> Parts:

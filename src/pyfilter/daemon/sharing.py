@@ -1,0 +1,87 @@
+# Makes the server a member of its fleet, when the settings name one.
+import logging
+from functools import partial
+from pathlib import Path
+
+from pyfilter.addresses import Network
+from pyfilter.daemon.parts import Parts, server_name
+from pyfilter.durations import FOREVER
+from pyfilter.errors import FleetError, LedgerError
+from pyfilter.fleet.limits import Limits
+from pyfilter.fleet.link import open_client
+from pyfilter.fleet.member import Member, Seat
+from pyfilter.fleet.store import Store
+from pyfilter.settings import Settings
+from pyfilter.settings.tree import FleetSettings
+
+_log = logging.getLogger(__name__)
+
+
+def join(settings: Settings, parts: Parts) -> Member | None:
+    """Return this server as a member of its fleet; raises FleetError when it cannot be one."""
+    fleet = settings.fleet
+    if fleet is None or not (fleet.redis or fleet.sentinels):
+        return None
+    key = read_key(fleet.key_file)
+    if not key:
+        _log.warning(
+            "The fleet has no key_file: whoever can write to Redis can ban and release. "
+            "`pyfilter fleet key` prints a key"
+        )
+    seat = Seat(
+        name=fleet.name or server_name(settings),
+        key=key,
+        open_store=partial(_store, fleet, key),
+        apply=parts.enforcer.apply,
+        bans=parts.enforcer.bans,
+        standing=parts.enforcer.standing.get,
+        released_at=partial(_released_at, parts),
+        clock=parts.clock,
+        check_time=fleet.check_time,
+    )
+    return Member(seat, Limits(_longest(settings)))
+
+
+def _store(fleet: FleetSettings, key: bytes) -> Store:
+    client, patient = (
+        open_client(
+            fleet.redis,
+            sentinels=fleet.sentinels,
+            master=fleet.master,
+            cluster=fleet.cluster,
+            ca_file=fleet.ca_file,
+            patient=patient,
+        )
+        for patient in (False, True)
+    )
+    return Store(client, patient, fleet.prefix, key)
+
+
+def _released_at(parts: Parts, subject: Network) -> float:
+    try:
+        return parts.ledger.history(subject).last_released
+    except LedgerError:
+        return 0.0
+
+
+def _longest(settings: Settings) -> float | None:
+    """Return the longest ban that local policy knows, in seconds; None: for ever."""
+    limits = (settings.defaults, *(rule.limits for rule in settings.rules.values()))
+    if any(FOREVER in {one.bantime, one.bantime_max} for one in limits):
+        return None
+    return max(max(one.bantime, one.bantime_max) for one in limits)
+
+
+def read_key(path: str) -> bytes:
+    """Return the fleet's key from its file; empty without one. Raises FleetError."""
+    if not path:
+        return b""
+    try:
+        key = bytes.fromhex(Path(path).read_text().strip())
+    except OSError as error:
+        raise FleetError(f"[fleet] key_file {path}: {error.strerror}") from None
+    except ValueError:
+        raise FleetError(f"[fleet] key_file {path}: it must hold 64 hex digits") from None
+    if len(key) < 32:
+        raise FleetError(f"[fleet] key_file {path}: a key has 32 bytes; this one has {len(key)}")
+    return key

@@ -1,0 +1,106 @@
+# What one server tells the others: a small signed record, refused when anything in it is odd.
+import hashlib
+import hmac
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from pyfilter.addresses import network, parsed
+from pyfilter.errors import AddressError, FleetError
+from pyfilter.model import Ban, Decision, Release
+
+LARGEST = 2048  # bytes of a record
+WIDEST = {4: 24, 6: 48}  # shorter prefixes would take innocent neighbours along
+_AHEAD = 300.0  # seconds by which a peer's clock may be ahead of ours
+_REASON = 200  # characters
+
+
+class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One decision as it travels; `number` grows with every record of a server."""
+
+    kind: Literal["ban", "release"]
+    server: str
+    number: int
+    subject: str
+    at: float
+    until: float | None = None
+    reason: str = ""
+    rule: str = ""
+    strike: int = 1
+
+    def end(self) -> float:
+        """Return when it ceases to matter, in seconds since the epoch; 0 for a release."""
+        if self.kind == "release":
+            return 0.0
+        return float("inf") if self.until is None else self.until
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def told(decision: Decision, server: str, number: int) -> Record:
+    """Return what the other servers are told of a decision."""
+    if isinstance(decision, Release):
+        return Record("release", server, number, decision.subject, decision.at)
+    return Record(
+        "ban",
+        server,
+        number,
+        decision.subject,
+        decision.since,
+        decision.until,
+        decision.reason[:_REASON],
+        decision.rule,
+        decision.strike,
+    )
+
+
+def meant(record: Record) -> Decision:
+    """Return the decision that a peer's record asks for."""
+    subject = network(record.subject)
+    if record.kind == "release":
+        return Release(subject, record.at, "fleet", record.server)
+    return Ban(
+        subject,
+        record.at,
+        record.until,
+        record.reason,
+        record.rule,
+        max(1, record.strike),
+        record.server,
+    )
+
+
+def seal(record: Record, key: bytes) -> bytes:
+    """Return the bytes that travel: signature (hex; empty without a key), a space, the record."""
+    body = _encoder.encode(record)
+    return signature(body, key) + b" " + body
+
+
+def signature(body: bytes, key: bytes) -> bytes:
+    """Return the HMAC-SHA256 (RFC 2104) of a record in hex; empty without a key."""
+    return hmac.new(key, body, hashlib.sha256).hexdigest().encode() if key else b""
+
+
+def unseal(sealed: bytes, key: bytes, now: float) -> Record:
+    """Return a peer's record; raises FleetError with the reason why it is refused."""
+    if len(sealed) > LARGEST:
+        raise FleetError("a record is too long")
+    signed, _, body = sealed.partition(b" ")
+    if key and not hmac.compare_digest(signed, signature(body, key)):
+        raise FleetError("a record is not signed with the fleet's key")
+    try:
+        record = _decoder.decode(body)
+        subject = network(record.subject)
+    except (msgspec.DecodeError, AddressError) as error:
+        raise FleetError(f"a record is malformed: {error}") from None
+    if subject != record.subject:
+        raise FleetError("a record's address is not in canonical form")
+    if record.at > now + _AHEAD:
+        raise FleetError("a record is dated in the future: set the clocks by NTP")
+    net = parsed(subject)
+    if record.kind == "ban" and net.prefixlen < WIDEST[net.version]:
+        raise FleetError(f"a record bans a network wider than /{WIDEST[net.version]}")
+    return record
