@@ -11,7 +11,7 @@ from pyfilter.control.place import Place
 from pyfilter.control.ring import Ring
 from pyfilter.control.server import Server
 from pyfilter.daemon.clerk import Clerk
-from pyfilter.daemon.duties import Duties, assign, merged
+from pyfilter.daemon.duties import Duties, assign, merged, notes
 from pyfilter.daemon.keeper import Keeper
 from pyfilter.daemon.office import DaemonOffice, Herald
 from pyfilter.daemon.parts import Parts, observing, open_parts, server_name
@@ -101,6 +101,8 @@ class Daemon:
                 speaker.nothing_to_check(rule)
             for rule in [name for name in duties.watches if name not in duties.unread]:
                 speaker.checking(rule)
+            for note in notes(self.settings):
+                speaker.say(note)
 
     def _read(self) -> None:
         """Save the places soon; one save serves all that is read until then."""

@@ -11,6 +11,7 @@ from pyfilter.pipeline import Watch
 from pyfilter.protection import Protection
 from pyfilter.settings import Settings
 from pyfilter.settings.tree import RuleSettings
+from pyfilter.sources.paths import look
 
 
 class Duties(Struct, frozen=True):
@@ -43,6 +44,16 @@ def assign(settings: Settings, clock: Clock) -> Duties:
         source = place.open(partial(_own_time, matcher, clock), clock)
         matchers[source.name], opened[source.name] = matcher, source
     return Duties(_watches(settings), matchers, opened, tuple(unread))
+
+
+def notes(settings: Settings) -> list[str]:
+    """Return what a person should know of a configuration when it is taken over."""
+    absent = [
+        f"{' '.join(rule.logpath)} is not there: {name} is read from the journal until it appears"
+        for name, rule in settings.rules.items()
+        if rule.fallback and rule.logpath and rule.rule.journal and not look(rule.logpath).files
+    ]
+    return [*settings.warnings, *absent]
 
 
 def _own_time(matcher: Matcher, clock: Clock, line: bytes) -> float | None:
