@@ -76,8 +76,8 @@ class SmallOffice:
     def now(self) -> float:
         return self.time
 
-    def allow(self, allowance: Allowance) -> None:
-        self.protection.allowances[allowance.entry] = allowance
+    def allow(self, *allowances: Allowance) -> None:
+        self.protection.allowances |= {one.entry: one for one in allowances}
         self.protection.rebuild()
 
     def disallow(self, entry: str) -> bool:

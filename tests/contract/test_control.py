@@ -239,6 +239,16 @@ async def test_grace_keeps_from_being_banned_again(place: Place, office: SmallOf
     assert (allowance.entry, allowance.until) == ("198.51.100.7", NOW + 600)
 
 
+async def test_grace_goes_with_all_too(place: Place, office: SmallOffice) -> None:
+    office.ban("198.51.100.7")
+    office.ban("2001:db8:1:2::/64")
+    await ask(place, UnbanSubjects(everything=True, grace=-1), OutcomesAnswer)
+    assert {(one.entry, one.until) for one in office.protection.allowances.values()} == {
+        ("198.51.100.7", None),
+        ("2001:db8:1:2::/64", None),
+    }
+
+
 async def test_why_shows_the_evidence_made_visible(place: Place, office: SmallOffice) -> None:
     office.fail("203.0.113.13", user="\x1b[31mroot\u202e")
     office.ban("203.0.113.13")

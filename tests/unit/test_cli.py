@@ -66,7 +66,7 @@ REFUSED = {
     "no duration": (["ban", "192.0.2.1", "--for", "5x"], 2, "is no duration"),
     "no arguments": (["ban"], 2, "Missing argument"),
     "nothing to unban": (["unban"], 2, "name addresses, or --all"),
-    "grace for all": (["unban", "--all", "--grace", "1h"], 2, "--grace goes with addresses"),
+    "both scopes": (["unban", "--all", "192.0.2.1"], 2, "name addresses, or --all"),
     "no command": (["bansn"], 2, "No such command"),
     "no option": (["bans", "--histroy"], 2, "Did you mean '--history'?"),
     "half a command": (["allow"], 2, "needs one of: add, list, remove"),

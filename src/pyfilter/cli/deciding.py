@@ -48,8 +48,6 @@ def unban_command(
     """Lift the bans of addresses and networks, and of all that lies in them."""
     if everything == bool(addresses):
         raise click.UsageError("name addresses, or --all")
-    if everything and grace:
-        raise click.UsageError("--grace goes with addresses, not with --all")
     subjects: list[str] = [subject(text) for text in addresses]
     with options.client(_PATIENCE) as client:
         request = UnbanSubjects(subjects, everything, grace or 0.0)

@@ -92,7 +92,7 @@ def shape(number: int, verdict: Verdict) -> dict[str, Any]:
         "matched": verdict.matched,
         "rule": event.rule if event else None,
         "ip": event.address if event else None,
-        "time": rfc3339(verdict.at) if event else None,
+        "time": rfc3339(verdict.at, "auto") if event else None,
         "user": (event.user or None) if event else None,
         "ban": verdict.ban is not None,
     }

@@ -74,11 +74,11 @@ def field(name: str, value: str, *, good: bool | None = None) -> None:
     click.echo(f"{name:<10}{click.style(value, fg=colour) if colour else value}")
 
 
-def rfc3339(at: float | None) -> str | None:
+def rfc3339(at: float | None, precision: str = "seconds") -> str | None:
     """Return seconds since the epoch as local time with its offset."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec="seconds")
+    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec=precision)
 
 
 def moment(at: float | None, otherwise: str = "-") -> str:

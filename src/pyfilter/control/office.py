@@ -126,8 +126,8 @@ class Office(Protocol):
         """Return the time that bans are dated by."""
         ...
 
-    def allow(self, allowance: Allowance) -> None:
-        """Remember and protect an entry; what it covers is released, names resolve later."""
+    def allow(self, *allowances: Allowance) -> None:
+        """Remember and protect entries; what they cover is released, names resolve later."""
         ...
 
     def disallow(self, entry: str) -> bool:

@@ -38,6 +38,7 @@ from pyfilter.visible import visible
 
 OPERATOR = "operator"
 _LONGEST_WORDS = 300  # characters of a reason or note
+_MOST_GRACES = 10_000
 _CHUNK = 500  # decisions between two turns of the event loop
 _WIDEST = {4: 8, 6: 19}  # shorter prefixes hold whole registries: only by force
 _NAME = re.compile(
@@ -149,7 +150,10 @@ class Operations:
     async def _unban(self, request: UnbanSubjects, user: str) -> OutcomesAnswer:
         bans = [ban.subject for ban in self._office.enforcer.bans()]
         if request.everything:
+            if request.grace and len(bans) > _MOST_GRACES:
+                raise RefusedError(f"--grace goes with at most {_MOST_GRACES} bans: name networks")
             await self._release(bans, user)
+            self._spare(bans, request.grace, user)
             return OutcomesAnswer([OutcomeRow(s, done=True) for s in bans])
         rows = []
         for subject in _subjects(request.subjects):
@@ -158,8 +162,8 @@ class Operations:
             gone = set(lifted)
             bans = [ban for ban in bans if ban not in gone]
             still: list[str] = list(covering(subject, bans))
-            if request.grace:
-                self._grant(subject, request.grace, "grace after an unban", user)
+            if lifted:
+                self._spare([subject, *lifted], request.grace, user)
             rows += [OutcomeRow(one, done=True, covered_by=still) for one in lifted]
             if not lifted:
                 reason = "not banned itself" if still else "not banned"
@@ -180,6 +184,13 @@ class Operations:
     async def _release(self, subjects: Iterable[Network], user: str, cause: str = OPERATOR) -> None:
         now = self._office.now()
         await self._apply([Release(s, now, cause, OPERATOR, user) for s in subjects])
+
+    def _spare(self, subjects: Iterable[Network], grace: float, user: str) -> None:
+        """Keep subjects from being banned again for some seconds."""
+        if grace:
+            until = None if grace == FOREVER else self._office.now() + grace
+            note = "grace after an unban"
+            self._office.allow(*(Allowance(one, until, note, user) for one in {*subjects}))
 
     def _grant(self, entry: str, seconds: float, note: str, user: str) -> float | None:
         until = None if seconds == FOREVER else self._office.now() + seconds

@@ -140,10 +140,10 @@ class Daemon:
             _log.error("The old configuration stays in force: %s", error)
         tell_systemd("READY=1")
 
-    def allow(self, allowance: Allowance) -> None:
-        """Protect an entry from now on; a name is looked up in the background."""
-        self.parts.guard.allow(allowance)
-        if allowance.entry in self.parts.enforcer.protection.names():
+    def allow(self, *allowances: Allowance) -> None:
+        """Protect entries from now on; a name is looked up in the background."""
+        self.parts.guard.allow(*allowances)
+        if {one.entry for one in allowances} & set(self.parts.enforcer.protection.names()):
             self._start(self.parts.guard.resolve())
 
     def close(self) -> None:

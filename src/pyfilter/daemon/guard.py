@@ -64,10 +64,11 @@ class Guard:
             if protection.shield(subject)
         )
 
-    def allow(self, allowance: Allowance) -> None:
-        """Add an entry at run time; raises LedgerError when it could not be remembered."""
-        self.enforcer.ledger.allow(allowance)
-        self._protection.allowances[allowance.entry] = allowance
+    def allow(self, *allowances: Allowance) -> None:
+        """Add entries at run time; raises LedgerError when one could not be remembered."""
+        for allowance in allowances:
+            self.enforcer.ledger.allow(allowance)
+            self._protection.allowances[allowance.entry] = allowance
         self._protection.rebuild()
         self.show()
 

@@ -58,8 +58,8 @@ class DaemonOffice:
     def now(self) -> float:
         return self._daemon.parts.clock()
 
-    def allow(self, allowance: Allowance) -> None:
-        self._daemon.allow(allowance)
+    def allow(self, *allowances: Allowance) -> None:
+        self._daemon.allow(*allowances)
 
     def disallow(self, entry: str) -> bool:
         return self._daemon.parts.guard.disallow(entry)
