@@ -1,11 +1,12 @@
 # Matching: Block -> events, in the order of its lines. The scanner says which lines may concern a
-# rule, the rule's reader says what they mean.
-from collections.abc import Collection, Sequence
+# rule, the bulk takes most of them at once, the rule's reader says what the others mean.
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 
 from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
+from pyfilter.matching.bulk import Bulk, Left
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
@@ -13,6 +14,9 @@ from pyfilter.matching.timestamps import Stamps
 from pyfilter.model import AT_ONCE, Block, Event
 
 _KEEP = 65536  # raw texts of addresses remembered with what they mean
+_FEW = 8  # lines that are read one by one
+_CROWDED = 250  # bytes a find: more finds than this make a block dense
+_SPARSE = 4  # one line in so many: with fewer events a block is not dense
 
 
 class Matcher:
@@ -30,34 +34,29 @@ class Matcher:
         `cache` is a folder for compiled scan plans, None for none. Raises RuleError.
         """
         self.readers = tuple(Reader(rule, kinds) for rule, kinds in rules)
+        self.stamps = Stamps(zone)
+        self.unattributable = 0  # lines that match but name no address (a host name, UNKNOWN)
+        self._addresses: dict[str, Address | None] = {}
         self._scanner = scanner(self.readers, cache)
-        self._shifts: list[tuple[Reader, int, int]] = []  # reader, its first bit, its bits
+        self._bulk = Bulk(self.readers, self.stamps, self._address)
+        self._dense = False
+        self._bits: list[tuple[int, int]] = []  # a reader's first pattern, its patterns as bits
         shift = 0
         for reader in self.readers:
             width = len(reader.chosen)
-            self._shifts.append((reader, shift, ((1 << width) - 1) << shift))
+            self._bits.append((shift, ((1 << width) - 1) << shift))
             shift += width
-        self.stamps = Stamps(zone)
-        self.unattributable = 0  # lines that match but name no address (a host name, UNKNOWN)
-        self._addresses: dict[bytes, Address | None] = {}
 
     def events(self, block: Block) -> list[Event]:
         """Return all events of a block in line order; lines of several rules give one each."""
-        data = block.data
-        if self._scanner.always:
-            return self.plain(block)
-        found = self._scanner.candidates(data, len(data))
-        events: list[Event] = []
-        if found is None:
-            return self.plain(block)
-        for start, end, mask in zip(found.starts, found.ends, found.masks, strict=True):
-            line = data[start:end]
-            for reader, shift, bits in self._shifts:
-                if mask & bits and (hit := reader.hit(line, mask >> shift)):
-                    event = self._event(reader.rule, hit, line, block)
-                    if event:
-                        events.append(event)
-        return events
+        data = block.data.removesuffix(b"\n")
+        if not self._dense and not self._scanner.always:
+            most = max(_FEW * _FEW, len(data) // _CROWDED)
+            found = self._scanner.candidates(data, most)
+            if found is not None:
+                lines = [data[a:b] for a, b in zip(found.starts, found.ends, strict=True)]
+                return self._chosen(lines, found.masks, block)
+        return self._crowd(data, block)
 
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
@@ -69,10 +68,71 @@ class Matcher:
                     found.append(event)
         return found
 
+    def _chosen(self, lines: list[bytes], masks: list[int], block: Block) -> list[Event]:
+        """Return the events of candidate lines."""
+        if len(lines) < _FEW:
+            left = [(0, number) for number in range(len(lines))]
+            return self._woven([], left, lines, dict(enumerate(masks)), block)
+        text = b"\n".join(lines).decode("latin-1")
+        events, left = self._bulk.read(lines, text, block)
+        return self._woven(events, left, lines, dict(enumerate(masks)), block)
+
+    def _crowd(self, data: bytes, block: Block) -> list[Event]:
+        """Return the events of a block most of whose lines matter."""
+        lines = data.split(b"\n")
+        events, left = self._bulk.read(lines, data.decode("latin-1"), block)
+        masks = self._masks([lines[number] for _, number in left])
+        numbered = {left[index][1]: mask for index, mask in masks}
+        events = self._woven(events, left, lines, numbered, block)
+        self._dense = len(events) * _SPARSE > len(lines)
+        return events
+
+    def _masks(self, lines: list[bytes]) -> Iterator[tuple[int, int]]:
+        """Yield the numbers of lines that may concern patterns, and which."""
+        always = self._scanner.always
+        data = b"\n".join(lines)
+        found = self._scanner.candidates(data, len(data))
+        masks = dict(zip(found.starts, found.masks, strict=True)) if found else {}
+        start = 0
+        for number, line in enumerate(lines):
+            mask = masks.get(start, 0) | always
+            if mask:
+                yield number, mask
+            start += len(line) + 1
+
+    def _woven(
+        self,
+        events: list[Event],
+        left: Left,
+        lines: list[bytes],
+        masks: dict[int, int],
+        block: Block,
+    ) -> list[Event]:
+        """Return events with those of the lines left put in their places."""
+        woven: list[Event] = []
+        taken = 0
+        for before, number in left:
+            if mask := masks.get(number, 0):
+                woven += events[taken:before]
+                taken = before
+                woven += self._read(lines[number], mask, block)
+        return woven + events[taken:] if woven else events
+
+    def _read(self, line: bytes, mask: int, block: Block) -> Iterator[Event]:
+        for number, (shift, bits) in enumerate(self._bits):
+            if not mask & bits:
+                continue
+            reader = self.readers[number]
+            hit = reader.hit(line, mask >> shift)
+            if hit is not None:
+                self._bulk.learn(number, hit.number, line)
+                event = self._event(reader.rule, hit, line, block)
+                if event is not None:
+                    yield event
+
     def _event(self, rule: Rule, hit: Hit, line: bytes, block: Block) -> Event | None:
-        who = self._address(hit.address)
+        who = self._address(hit.address.decode("latin-1"))
         if who is None:
-            self.unattributable += 1
             return None
         pattern = hit.pattern
         return Event(
@@ -89,24 +149,25 @@ class Matcher:
         )
 
     def _time(self, form: str, hit: Hit, line: bytes, now: float) -> float:
-        at = None
         if hit.stamp:
-            at = (
-                self.stamps.by_format(hit.stamp, form, now) if form else self.stamps(hit.stamp, now)
-            )
+            stamp = hit.stamp
+            at = self.stamps.by_format(stamp, form, now) if form else self.stamps(stamp, now)
         else:
             at = self.stamps.at_start(line, now)
         return now if at is None else at
 
-    def _address(self, raw: bytes) -> Address | None:
+    def _address(self, raw: str) -> Address | None:
+        """Return what a text means, None (and count it) if it is no address."""
         try:
-            return self._addresses[raw]
+            who = self._addresses[raw]
         except KeyError:
             if len(self._addresses) >= _KEEP:
                 self._addresses.clear()
             try:
-                who = address(raw.decode("ascii"))
-            except (AddressError, UnicodeDecodeError):
+                who = address(raw)
+            except AddressError:
                 who = None
             self._addresses[raw] = who
-            return who
+        if who is None:
+            self.unattributable += 1
+        return who

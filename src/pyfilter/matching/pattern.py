@@ -32,10 +32,11 @@ def _tree(text: str) -> Node:
     return Parser(text, {}).parse()
 
 
-# An address is read as any run of its characters; addresses.address decides whether it is one.
+# An address is read as any run of its characters that no punctuation ends; addresses.address
+# decides whether it is one.
 PLACEHOLDERS: dict[str, Node] = {
-    "ip": Group("ip", _tree(r"[0-9A-Fa-f:.]{2,45}")),
-    "host": Group("host", _tree(r"[0-9A-Za-z._:%-]{1,255}")),
+    "ip": Group("ip", _tree(r"[0-9A-Fa-f:.]{1,44}[0-9A-Fa-f]")),
+    "host": Group("host", _tree(r"[0-9A-Za-z._:%-]{0,254}[0-9A-Za-z]")),
     "user": Group("user", Repeat(Char(ANY), 0, FOREVER)),
     "name": Group("user", _tree(r"\S{1,255}")),
     "time": Group("time", _tree(STAMP)),
@@ -49,6 +50,9 @@ PLACEHOLDERS: dict[str, Node] = {
     "word": _tree(r"\S+"),
     "n": _tree(r"\d+"),
 }
+
+
+Outline = tuple[str, ...]  # text, name of a capture, text, name, …, text
 
 
 class Compiled(Struct, frozen=True):
@@ -119,3 +123,15 @@ def _read(expression: str) -> Node | None:
         return Parser(expression).parse()
     except ExpressionError:
         return None
+
+
+def outline(match: re.Match[bytes]) -> Outline:
+    """Return a message that a pattern fits with its captures taken out."""
+    text = match.string.decode("latin-1")
+    spans = sorted((*match.span(name), name) for name in match.re.groupindex)
+    parts, place = [], 0
+    for start, end, name in spans:
+        if start >= 0:
+            parts += [text[place:start], name]
+            place = end
+    return (*parts, text[place:])

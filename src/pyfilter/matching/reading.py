@@ -11,7 +11,7 @@ from pyfilter.addresses import address
 from pyfilter.errors import AddressError, RuleError
 from pyfilter.matching.emit import emit, silent
 from pyfilter.matching.header import compile_header, read_header, unrepeated
-from pyfilter.matching.pattern import Compiled, compile_pattern, whole
+from pyfilter.matching.pattern import Compiled, compile_pattern, outline, whole
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.matching.syntax import ExpressionError
 
@@ -39,6 +39,7 @@ class Hit(NamedTuple):
     pid: bytes
     port: bytes
     repeats: int
+    number: int  # of the pattern in its reader
 
 
 class Reader:
@@ -55,7 +56,7 @@ class Reader:
             pattern for pattern in rule.patterns if pattern.kind in wanted or pattern.weight == 0
         )
         self._compiled: list[Compiled | None] = [None] * len(self.chosen)
-        self._header = compile_header(rule.tags) if rule.format == "syslog" else None
+        self.header = compile_header(rule.tags) if rule.format == "syslog" else None
         self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
 
     def prepare(self) -> None:
@@ -87,7 +88,7 @@ class Reader:
             if among >> index & 1:
                 compiled = self._at(index)
                 if found := self._captured(compiled, message):
-                    return self._made(compiled, message, found)
+                    return self._made(compiled, message, found, index)
         return None
 
     def message(self, line: bytes) -> Message | None:
@@ -95,13 +96,21 @@ class Reader:
         line = line.removesuffix(b"\r")
         if self.rule.format == "json":
             return self._from_json(line)
-        if self._header is None:
+        if self.header is None:
             return Message(line)
-        header = read_header(self._header, line)
+        header = read_header(self.header, line)
         if header is None:
             return None
         text, repeats = unrepeated(line[header.end :])
         return Message(text, header.stamp, header.pid, repeats)
+
+    def outline(self, line: bytes, index: int) -> tuple[str, ...]:
+        """Return a line's message with the captures of a pattern taken out, () if it cannot be."""
+        message = self.message(line)
+        if message is None or message.repeats != 1:
+            return ()
+        match = self._at(index).regex.fullmatch(message.text)
+        return outline(match) if match else ()
 
     def _captured(self, compiled: Compiled, message: Message) -> dict[str, bytes] | None:
         pattern, text = compiled.pattern, message.text
@@ -119,7 +128,9 @@ class Reader:
             return found
         return found if found["status"].decode("latin-1") in self.rule.statuses else None
 
-    def _made(self, compiled: Compiled, message: Message, found: dict[str, bytes]) -> Hit:
+    def _made(
+        self, compiled: Compiled, message: Message, found: dict[str, bytes], index: int
+    ) -> Hit:
         def value(name: str, otherwise: bytes = b"") -> bytes:
             return found.get(name) or message.fields.get(name, otherwise)
 
@@ -131,6 +142,7 @@ class Reader:
             value("pid", message.pid),
             value("port"),
             message.repeats,
+            index,
         )
 
     def _from_json(self, line: bytes) -> Message | None:

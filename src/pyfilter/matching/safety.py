@@ -1,10 +1,8 @@
 # Matching: refuses expressions that a hostile line could make slow. An expression is dangerous when
 # two of its repeats can share the same text in more than one way (Weber & Seidl's criteria).
-from collections.abc import Iterable
+from pyfilter.matching.automaton import Automaton
+from pyfilter.matching.tree import ANY, FOREVER, Char, Group, Node, Repeat, Seq
 
-from pyfilter.matching.tree import FOREVER, Alt, Anchor, Char, Group, Node, Repeat, Seq
-
-_COPIES = 3  # of a counted repeat in the automaton: enough to see what it overlaps with
 _STATES = 4000
 _NESTED = "a repeat within a repeat can share the same text in two ways"
 _SHARED = (
@@ -13,73 +11,9 @@ _SHARED = (
 )
 
 
-class _Automaton:
-    """Glushkov's: one state a byte of the expression, edges to what may follow."""
-
-    def __init__(self) -> None:
-        self.masks: list[int] = []
-        self.follow: list[set[int]] = []
-        self.doubled = False  # an edge was made twice: a repeat within a repeat
-
-    def add(self, node: Node) -> tuple[bool, set[int], set[int]]:
-        """Return (may be empty, first states, last states)."""
-        match node:
-            case Char(mask):
-                self.masks.append(mask)
-                self.follow.append(set())
-                return False, {len(self.masks) - 1}, {len(self.masks) - 1}
-            case Anchor(_):
-                return True, set(), set()
-            case Group(_, inner):
-                return self.add(inner)
-            case Alt(options):
-                return self._either([self.add(option) for option in options])
-            case Seq(parts):
-                return self._chain(self.add(part) for part in parts)
-            case Repeat(inner, low, high):
-                return self._again(inner, low, high)
-
-    def _either(
-        self, found: list[tuple[bool, set[int], set[int]]]
-    ) -> tuple[bool, set[int], set[int]]:
-        return (
-            any(empty for empty, _, _ in found),
-            set().union(*(first for _, first, _ in found)),
-            set().union(*(last for _, _, last in found)),
-        )
-
-    def _chain(
-        self, found: Iterable[tuple[bool, set[int], set[int]]]
-    ) -> tuple[bool, set[int], set[int]]:
-        empty, first, last = True, set[int](), set[int]()
-        for part_empty, part_first, part_last in found:
-            for state in last:
-                self.follow[state] |= part_first
-            if empty:
-                first = first | part_first
-            last = last | part_last if part_empty else part_last
-            empty = empty and part_empty
-        return empty, first, last
-
-    def _again(self, node: Node, low: int, high: int) -> tuple[bool, set[int], set[int]]:
-        endless = high == FOREVER
-        must = min(low, _COPIES)
-        may = 0 if endless else min(high - low, _COPIES - min(must, _COPIES - 1))
-        parts = [self.add(node) for _ in range(must)]
-        parts += [(True, *self.add(node)[1:]) for _ in range(may)]
-        if endless:
-            _, first, last = self.add(node)
-            for state in last:
-                self.doubled = self.doubled or not first.isdisjoint(self.follow[state])
-                self.follow[state] |= first
-            parts.append((True, first, last))
-        return self._chain(parts)
-
-
 def danger(node: Node) -> str:
     """Return why an expression may take more than linear time on a hostile line, or ""."""
-    automaton = _Automaton()
-    automaton.add(node)
+    automaton = Automaton(_before_the_rest(node))
     if len(automaton.masks) > _STATES:
         return "it is too long"
     loops = _components(automaton.follow)
@@ -96,6 +30,17 @@ def explodes(node: Node) -> str:
     """Return why an expression may take exponential time on a hostile line, or ""."""
     why = danger(node)
     return "" if why == _SHARED else why
+
+
+def _before_the_rest(node: Node) -> Node:
+    """Leave out "any text" at the very end: once there, a line fits, whatever follows."""
+    match node:
+        case Seq(
+            (*parts, Repeat(Char(mask), 0, high, _) | Group(_, Repeat(Char(mask), 0, high, _)))
+        ):
+            return Seq(tuple(parts)) if mask == ANY and high == FOREVER else node
+        case _:
+            return node
 
 
 def _components(follow: list[set[int]]) -> list[frozenset[int]]:
@@ -120,7 +65,7 @@ def _reachable(follow: list[set[int]], start: int) -> set[int]:
     return seen
 
 
-def _exponential(automaton: _Automaton, loop: frozenset[int]) -> bool:
+def _exponential(automaton: Automaton, loop: frozenset[int]) -> bool:
     """Say whether one word leads from a state back to it in two ways."""
     masks, follow = automaton.masks, automaton.follow
     for start in loop:
@@ -138,7 +83,7 @@ def _exponential(automaton: _Automaton, loop: frozenset[int]) -> bool:
     return False
 
 
-def _meets(automaton: _Automaton, loop: frozenset[int], pair: tuple[int, int], goal: int) -> bool:
+def _meets(automaton: Automaton, loop: frozenset[int], pair: tuple[int, int], goal: int) -> bool:
     masks, follow = automaton.masks, automaton.follow
     seen = {pair}
     todo = [pair]
@@ -154,7 +99,7 @@ def _meets(automaton: _Automaton, loop: frozenset[int], pair: tuple[int, int], g
     return False
 
 
-def _polynomial(automaton: _Automaton, one: frozenset[int], other: frozenset[int]) -> bool:
+def _polynomial(automaton: Automaton, one: frozenset[int], other: frozenset[int]) -> bool:
     """Say whether one word loops at p, leads from p to q, and loops at q."""
     masks, follow = automaton.masks, automaton.follow
     for p in one:

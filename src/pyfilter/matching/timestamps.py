@@ -34,6 +34,10 @@ _SHAPES = re.compile(
 )
 _FIND = re.compile(rb"(?<![\w.:-])" + STAMP.encode() + rb"(?!\w)")
 _START = re.compile(rb'[\[("]*(?:\w+=["\[]?)?(' + STAMP.encode() + rb")(?!\w)")
+_PARTED = re.compile(
+    rb"(?P<second>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)[.,](?P<fraction>\d{1,9})(?P<zone>[^.]{0,7})"
+    rb"|(?P<epoch>\d{10}\.\d{1,9})"
+)
 _NUMBERS = re.compile(rb"\d+")
 _OFFSET = re.compile(rb"([+-])(\d\d):?(\d\d)$")
 _FRACTION = re.compile(rb":\d\d[.,](\d{1,9})")
@@ -69,8 +73,19 @@ class Stamps:
         try:
             return self._known[raw]
         except KeyError:
-            self._known[raw] = found = self._read(raw, now)
-            return found
+            pass
+        parted = _PARTED.fullmatch(raw)  # a fraction makes every stamp another one
+        if parted is None:
+            return self._once(raw, now)
+        if parted["epoch"]:
+            return float(raw)
+        second = self._once(parted["second"] + parted["zone"], now)
+        return None if second is None else second + float(b"0." + parted["fraction"])
+
+    def _once(self, raw: bytes, now: float) -> float | None:
+        if raw not in self._known:
+            self._known[raw] = self._read(raw, now)
+        return self._known[raw]
 
     def in_line(self, line: bytes, now: float) -> float | None:
         """Return the time of the first known stamp in a line, None if there is none."""

@@ -1,0 +1,161 @@
+# Matching: which ways to read many lines at once are worth having, learnt from the lines that had to
+# be read one by one, and put together into one expression.
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pyfilter.matching.pattern import Outline, whole
+from pyfilter.matching.reading import Reader
+from pyfilter.matching.skeleton import Alternative, entire, skeleton
+from pyfilter.matching.syntax import Parser
+from pyfilter.matching.tree import Node
+from pyfilter.model import AT_ONCE
+
+_MOST = 24  # ways at a time
+_FIRST = 150  # lines read one by one before ways are learnt from them; doubled each time
+_LAST = 20_000
+_SAMPLE = 400  # lines looked at more closely each time
+_SELDOM = 150  # one line in so many is too few to be worth a way
+_ISO = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
+_UNIX = r"(\d{10}\.\d{1,9}) "
+# How the lines of a block may begin: an expression, and a stamp of that form.
+_SHAPES = ((_ISO, "2026-01-02T03:04:05Z "), (_UNIX, "1767323045.123456 "), ("", ""))
+_HEAD = r"([^\[\n]*)\[(\d{1,10})\]: "
+_NOTHING = 1  # the group that is always there and empty
+_ODD = tuple(Parser(text).parse() for text in (r"message repeated .*", r"\[ID .*"))
+
+
+class Row(NamedTuple):
+    """What a way to read makes of a line."""
+
+    places: tuple[int, ...]  # the groups of head, stamp, pid, address, user, port
+    reader: int
+    rule: str
+    weight: float
+    kind: str
+    echo: bool
+    strict: bool
+
+
+Rows = dict[int | None, Row]
+
+
+class Ways:
+    """The ways to read that the present lines call for."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self._readers = readers
+        formats = {reader.rule.format for reader in readers}
+        self.headed = formats == {"syslog"}
+        self.able = formats in ({"syslog"}, {"line"}) and not any(
+            reader.rule.time_format or any(pattern.groups for pattern in reader.chosen)
+            for reader in readers
+        )
+        self.chosen: list[Alternative] = []
+        self._proved: dict[tuple[int, int, Outline], Alternative | None] = {}
+        self._seen: Counter[tuple[int, int, Outline]] = Counter()
+        self._count, self._enough = 0, _FIRST
+
+    def learn(self, reader: int, index: int, line: bytes) -> bool:
+        """Note that a line was read one by one by a pattern; say whether the ways are new."""
+        self._count += 1
+        if self._enough - self._count < _SAMPLE:
+            found = self._readers[reader].outline(line, index)
+            if found:
+                self._seen[reader, index, found] += 1
+        if self._count < self._enough:
+            return False
+        before = list(self.chosen)
+        self._choose()
+        self._seen.clear()
+        self._count, self._enough = 0, min(2 * self._enough, _LAST)
+        return self.chosen != before
+
+    def _choose(self) -> None:
+        least = max(2, self._seen.total() // _SELDOM)
+        rest: Counter[tuple[int, int, Outline]] = Counter()
+        new = []
+        for key, count in self._seen.most_common():
+            way = self._way(key) if count >= least else None
+            if way is None:
+                rest[key[0], key[1], ()] += count
+            elif way not in self.chosen:
+                new.append(way)
+        for key, count in rest.most_common():
+            way = self._way(key) if count >= least else None
+            if way is not None and way not in self.chosen:
+                new.append(way)
+        kept = self.chosen if len(self.chosen) + len(new) <= _MOST else []
+        self.chosen = [*kept, *new][:_MOST]
+
+    def _way(self, key: tuple[int, int, Outline]) -> Alternative | None:
+        if key not in self._proved:
+            if len(self._proved) > _LAST:
+                self._proved.clear()
+            self._proved[key] = self._prove(*key)
+        return self._proved[key]
+
+    def _prove(self, reader: int, index: int, found: Outline) -> Alternative | None:
+        compiled = self._readers[reader].patterns[index]
+        if compiled.body is None:
+            return None
+        rivals = self._rivals(reader, index)
+        if found:
+            return skeleton(found, reader, compiled.pattern, compiled.body, rivals)
+        if self.headed and {"pid", "time"} & {*compiled.names}:
+            return None
+        return entire(reader, compiled.pattern, compiled.body, rivals)
+
+    def _rivals(self, reader: int, index: int) -> list[Node]:
+        """Return all that could claim a line besides this pattern, or before it."""
+        own = self._readers[reader]
+        bodies = [compiled.body for compiled in own.patterns[:index]]
+        rivals = [body for body in bodies if body is not None]
+        rivals += [whole(text) for text in own.rule.ignore]
+        if self.headed:  # lines of other tags are told apart by their headers
+            return [*rivals, *_ODD]
+        others = [one for number, one in enumerate(self._readers) if number != reader]
+        return rivals + [one.body for other in others for one in other.patterns if one.body]
+
+
+def shape_of(text: str, headed: bool) -> int:
+    """Return which form the lines of a text have, by its first line."""
+    if not headed:
+        return len(_SHAPES) - 1
+    return next(index for index, shape in enumerate(_SHAPES) if re.match(shape[0], text))
+
+
+def stamped(head: str, shape: int) -> bytes:
+    """Return a header of a form, with a stamp and a PID in the places of those that were there."""
+    return (_SHAPES[shape][1] + head).encode("latin-1") + b"[1]: "
+
+
+def compile_ways(
+    ways: Sequence[Alternative], shape: int, headed: bool, live: bool, names: Sequence[str]
+) -> tuple[re.Pattern[str], Rows]:
+    """Return (an expression that takes every line, what it means that this group closed last)."""
+    head = _SHAPES[shape][0] + _HEAD if headed else ""
+    timed = bool(_SHAPES[shape][0])
+    base = _NOTHING + (2 + timed if headed else 0)
+    common = {"time": _NOTHING + 1, "head": base - 1, "pid": base} if headed else {}
+    if headed and not timed:
+        del common["time"]
+    rows: Rows = {}
+    sources, place = [], base
+    for way in ways:
+        where = dict(common)
+        for offset, name in enumerate(way.names, 1):
+            where["address" if name in ("ip", "host") else name] = place + offset
+        place += len(way.names) + 1
+        if live:
+            where.pop("time", None)
+        wanted = ("head", "time", "pid", "address", "user", "port")
+        places = tuple(where.get(name, _NOTHING) for name in wanted)
+        one = way.pattern
+        weight = AT_ONCE if one.ban else one.weight
+        owner = way.reader if headed else -1
+        rows[place] = Row(places, owner, names[way.reader], weight, one.kind, one.echo, way.strict)
+        sources.append(f"{way.source}()")
+    expression = f"^()(?:{head}(?:{'|'.join(sources)})$|.*$)"
+    return re.compile(expression, re.ASCII | re.MULTILINE), rows

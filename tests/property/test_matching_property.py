@@ -1,0 +1,125 @@
+# The quick ways through a block give exactly what a line-by-line, `re`-only reader gives.
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyfilter.matching import library
+from pyfilter.matching.matcher import Matcher
+from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.model import Block
+
+NOW = 1795348800.0
+SSHD = library.load("sshd")
+WEB = Rule(
+    name="web",
+    patterns=(
+        Pattern('^<ip> - <user> \\[<time>\\] "POST /login<url> HTTP/[0-9.]+" 40[13] <*>$'),
+        Pattern('^<ip> - <user> \\[<time>\\] "<method> <url> HTTP/[0-9.]+" 404 <*>$', weight=0.1),
+        Pattern("^<time> \\[error\\] client <ip>: <*>$", kind="probe"),
+    ),
+    ignore=("^192\\.0\\.2\\.9 <*>$",),
+)
+
+addresses = st.sampled_from(
+    [
+        "192.0.2.1", "192.0.2.9", "203.0.113.250", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.7",
+        "2001:DB8::0:1", "1.2.3.4.", "1.2.3.400", "010.1.1.1", "host.example", "UNKNOWN", "fe80::1%eth0",
+    ]
+)  # fmt: skip
+forged = st.sampled_from(
+    [
+        "root", "admin", "", " ", "invalid user x", "x from 192.0.2.66 port 22 ssh2",
+        "x from 192.0.2.66 port 22", "from", "a b c", "\u00e9t\u00e9", "\udcff", "x\ty", "]: ", "sshd[1]: ",
+        "x from 192.0.2.66 port 22 ssh2: RSA SHA256:abc", "user x 192.0.2.66 port 9", "#012Nov 22",
+        "x [preauth]", "[ID 1 auth.info] x", "message repeated 2 times: [ x]", "\r", "\x00", "\x85\xa0",
+    ]
+)  # fmt: skip
+users = st.one_of(forged, st.text(max_size=6).map(lambda text: text.replace("\n", " ")))
+ports = st.integers(0, 99999).map(str)
+headers = st.sampled_from(
+    [
+        "Nov 22 05:21:2{} web sshd[{}]: ", "Nov 22 05:21:20 web sshd-session[{}{}]: ", "sshd[{}{}]: ",
+        "2026-11-22T05:21:20.{}{}+01:00 web sshd[77]: ", "<38>Nov 22 05:21:2{} web sshd[{}]: ",
+        "1763875280.{}{} web sshd[78]: ", "Nov 22 05:21:2{} web CRON[{}]: ", "Feb 30 05:21:2{} web sshd[{}]: ",
+        "Nov 22 05:21:2{} web sshd[{}]: [ID 800047 auth.info] ", "Nov 22 05:21:2{} web sudo: sshd[{}]: ",
+        "2026-11-22T05:21:20{}Z web sshd[{}]: ", "<38>1 2026-11-22T05:21:2{}Z web sshd {} - - ", "{}{}", "",
+    ]
+)  # fmt: skip
+messages = st.sampled_from(
+    [
+        "Failed password for {u} from {a} port {p} ssh2",
+        "Failed password for invalid user {u} from {a} port {p} ssh2",
+        "Failed publickey for {u} from {a} port {p} ssh2: RSA SHA256:abcdef",
+        "Invalid user {u} from {a} port {p}", "Invalid user {u} from {a}",
+        "Connection closed by authenticating user {u} {a} port {p} [preauth]",
+        "Connection closed by invalid user {u} {a} port {p} [preauth]",
+        "error: maximum authentication attempts exceeded for {u} from {a} port {p} ssh2 [preauth]",
+        "Disconnecting invalid user {u} {a} port {p}: Too many authentication failures [preauth]",
+        "message repeated 3 times: [ Failed password for {u} from {a} port {p} ssh2]",
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={a}  user={u}",
+        "Received disconnect from {a} port {p}:11: {u} [preauth]",
+        "Received disconnect from {a} port {p}:11: disconnected by user",
+        "drop connection #{p} from [{a}]:{p} on [10.0.0.1]:22 penalty: failed authentication",
+        "Timeout before authentication for connection from {a} to 10.0.0.1, pid = {p}",
+        "Accepted password for {u} from {a} port {p} ssh2", "session opened for user {u}", "{u}",
+    ]
+)  # fmt: skip
+web = st.sampled_from(
+    [
+        '{a} - {u} [22/Nov/2026:05:21:20 +0100] "POST /login?x={p} HTTP/1.1" 401 12 "-" "{u}"',
+        '{a} - {u} [22/Nov/2026:05:21:20 +0100] "GET /{u} HTTP/1.1" 404 12 "-" "curl"',
+        '{a} - - [22/Nov/2026:05:21:21 +0000] "GET /{p} HTTP/1.1" 200 12 "-" "{u}"',
+        "2026/11/22 05:21:20 [error] client {a}: {u}", "{u}", "",
+    ]
+)  # fmt: skip
+
+
+def made_of(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    """Lists of lines of a few kinds each, so that ways to read them in bulk are learnt."""
+    kinds = st.lists(st.tuples(*parts).map("".join), min_size=1, max_size=4)
+    values = st.tuples(st.integers(0, 3), users, addresses, ports)
+    return st.builds(filled, kinds, st.lists(values, min_size=1, max_size=30))
+
+
+def filled(kinds: list[str], values: list[tuple[int, str, str, str]]) -> list[str]:
+    lines = [kinds[n % len(kinds)].format(n, p, u=u, a=a, p=p) for n, u, a, p in values]
+    return [line.replace("\n", " ") for line in lines]
+
+
+ssh_lines, web_lines = made_of(headers, messages), made_of(web)
+MATCHERS = {rule.name: (Matcher([(rule, ())]), Matcher([(rule, ())])) for rule in (SSHD, WEB)}
+
+
+def same(rule: Rule, lines: list[str], live: bool) -> None:
+    quick, slow = MATCHERS[rule.name]
+    slow.unattributable = 0
+    quick._bulk.ways.chosen.clear()
+    quick._bulk._made.clear()
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    block = Block("test", data, NOW, live)
+    expected = slow.plain(block)
+    for _ in range(4):  # each time other ways are known
+        quick._bulk.ways._enough = max(2, len(lines) // 2)
+        quick.unattributable = 0
+        assert quick.events(block) == expected
+        assert quick.unattributable == slow.unattributable
+        quick._dense = not quick._dense
+
+
+@settings(max_examples=150, deadline=None)
+@given(lines=ssh_lines, live=st.booleans())
+def test_sshd_blocks_mean_what_their_lines_mean(lines: list[str], live: bool) -> None:
+    same(SSHD, lines * 3, live)
+
+
+@settings(max_examples=150, deadline=None)
+@given(lines=web_lines, live=st.booleans())
+def test_web_blocks_mean_what_their_lines_mean(lines: list[str], live: bool) -> None:
+    same(WEB, lines * 3, live)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=ssh_lines)
+def test_a_known_peer_is_found_or_nobody(lines: list[str]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    found = {event.address for event in MATCHERS["sshd"][0].events(Block("test", data, NOW))}
+    assert "192.0.2.66" not in found
