@@ -384,3 +384,37 @@ async def test_who_only_observes_says_that_nothing_is_in_the_kernel(
     [row] = (await ask(place, ListBans(), BansAnswer)).bans
     assert (row.in_kernel, row.observe) == (False, True)
     assert (await ask(place, AskStatus(), StatusAnswer)).observe
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ListBans(limit=0),
+        ListBans(limit=10**9),
+        ListBans(cursor="next"),
+        ListBans(history=True, cursor="9" * 30),
+        ListBans(history=True, cursor="-1"),
+        BanSubjects(["192.0.2.1"], seconds=1e300),
+        UnbanSubjects(["192.0.2.1"], grace=-2),
+        AskStatus("x" * 10_000),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(place: Place, request_: Request) -> None:
+    with pytest.raises(RefusedError):
+        await ask(place, request_, OutcomesAnswer)
+    await ask(place, AskStatus(), StatusAnswer)
+
+
+async def test_a_follower_far_ahead_gets_what_comes(place: Place, office: SmallOffice) -> None:
+    office.fail("203.0.113.13")
+
+    def follow() -> Happening:
+        with Client(place.socket_path) as client:
+            return next(client.follow(Follow(after=-1, events=False)))
+
+    following = asyncio.create_task(asyncio.to_thread(follow))
+    while not following.done():
+        office.ban("203.0.113.13")
+        office.lift("203.0.113.13")
+        await asyncio.sleep(0.01)
+    assert (await following).what in {"ban", "release"}

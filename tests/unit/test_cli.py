@@ -64,6 +64,8 @@ REFUSED = {
     "no address to ask for": (["why", "example.net"], 2, "write it like"),
     "no entry": (["allow", "add", "999.1.1.1"], 2, "is no IP address"),
     "no duration": (["ban", "192.0.2.1", "--for", "5x"], 2, "is no duration"),
+    "no time": (["ban", "192.0.2.1", "--for", "0"], 1, "give 1s to 100 years"),
+    "an age": (["allow", "add", "192.0.2.1", "--for", "99999999d"], 1, "or -1 for ever"),
     "no arguments": (["ban"], 2, "Missing argument"),
     "nothing to unban": (["unban"], 2, "name addresses, or --all"),
     "both scopes": (["unban", "--all", "192.0.2.1"], 2, "name addresses, or --all"),

@@ -12,7 +12,7 @@ from pyfilter.addresses import Network, network
 from pyfilter.control import callers, protocol
 from pyfilter.control.answers import Refusal
 from pyfilter.control.callers import Caller, caller
-from pyfilter.control.reach import covering, within
+from pyfilter.control.reach import Reach
 from pyfilter.control.requests import BanSubjects, Hello, ListBans, Request
 from pyfilter.control.ring import Ring
 from pyfilter.errors import (
@@ -74,8 +74,11 @@ def test_what_holds_what_is_as_ipaddress_has_it(subject: Network, others: list[N
         wide, narrow = ip_network(outer), ip_network(inner)
         return wide.version == narrow.version and narrow.subnet_of(wide)  # type: ignore[arg-type]
 
-    assert covering(subject, others) == [other for other in others if holds(other, subject)]
-    assert within(subject, others) == [other for other in others if holds(subject, other)]
+    reach = Reach(others)
+    assert {*reach.covering(subject)} == {other for other in others if holds(other, subject)}
+    assert {*reach.within(subject)} == {other for other in others if holds(subject, other)}
+    reach.drop(others)
+    assert reach.covering(subject) == reach.within(subject) == []
 
 
 def test_our_own_user_is_admin() -> None:

@@ -13,6 +13,7 @@ from pyfilter.durations import spoken
 Row = Sequence[str]
 _MOMENT = 1.0  # seconds that count as now
 _THOUSAND = 1000
+_LAST = 253_402_214_400.0  # 9999-12-31, the last day that can be written
 
 
 def emit(options: Globals, document: Any, human: Callable[[], None]) -> None:
@@ -78,14 +79,14 @@ def rfc3339(at: float | None, precision: str = "seconds") -> str | None:
     """Return seconds since the epoch as local time with its offset."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec=precision)
+    return datetime.fromtimestamp(min(at, _LAST), UTC).astimezone().isoformat(timespec=precision)
 
 
 def moment(at: float | None, otherwise: str = "-") -> str:
     """Return local time as people read it."""
     if at is None:
         return otherwise
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(min(at, _LAST), UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def until(at: float | None) -> str:

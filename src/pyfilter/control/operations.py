@@ -1,7 +1,7 @@
 # What each request does to the office; no request takes the event loop for long.
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyfilter.addresses import Address, Network, is_host, network, parsed
 from pyfilter.addresses import covering as counted_as
@@ -16,7 +16,7 @@ from pyfilter.control.answers import (
 from pyfilter.control.office import Office, Outcome
 from pyfilter.control.overview import status
 from pyfilter.control.pages import Pages
-from pyfilter.control.reach import covering, within
+from pyfilter.control.reach import Reach
 from pyfilter.control.requests import (
     AllowAdd,
     AllowList,
@@ -24,13 +24,13 @@ from pyfilter.control.requests import (
     AskStatus,
     AskWhy,
     BanSubjects,
-    Follow,
     ListBans,
     Reload,
     Request,
     UnbanSubjects,
 )
-from pyfilter.control.views import happening, why
+from pyfilter.control.ring import Ring
+from pyfilter.control.views import why
 from pyfilter.durations import FOREVER
 from pyfilter.errors import AddressError, LedgerError, RefusedError
 from pyfilter.model import Allowance, Ban, Decision, Release
@@ -38,6 +38,7 @@ from pyfilter.visible import visible
 
 OPERATOR = "operator"
 _LONGEST_WORDS = 300  # characters of a reason or note
+_LONGEST = 100 * 366 * 86400.0  # seconds that a ban may last if not for ever
 _MOST_GRACES = 10_000
 _CHUNK = 500  # decisions between two turns of the event loop
 _WIDEST = {4: 8, 6: 19}  # shorter prefixes hold whole registries: only by force
@@ -80,22 +81,10 @@ class Operations:
                 return self._allowed()
         raise RefusedError("the daemon does not know this request: restart it after an update")
 
-    def happenings(self, request: Follow, after: int) -> tuple[int, list[Answer]]:
-        """Return what a follower has not seen, and the number up to which it now has."""
-        ring = self._office.ring
-        if after < 0:
-            after = ring.latest
-        found = ring.after(after)
-        shown: list[Answer] = [
-            happening(number, item)
-            for number, item in found
-            if (request.decisions if isinstance(item, Ban | Release) else request.events)
-        ]
-        return (found[-1][0] if found else after), shown
-
-    async def news(self, after: int) -> None:
-        """Return once something happened after a number."""
-        await self._office.ring.wait(after)
+    @property
+    def ring(self) -> Ring:
+        """Return what followers are told from."""
+        return self._office.ring
 
     async def _apply(self, decisions: list[Decision], *, force: bool = False) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -109,7 +98,7 @@ class Operations:
         seconds = request.seconds
         if seconds is None:
             seconds = self._office.settings.defaults.bantime
-        until = None if seconds == FOREVER else self._office.now() + seconds
+        until = self._end(seconds)
         rows: dict[Network, OutcomeRow] = {}
         decisions: list[Decision] = []
         for subject in _subjects(request.subjects):
@@ -117,6 +106,7 @@ class Operations:
                 rows[subject] = OutcomeRow(subject, done=False, message=refused)
             else:
                 decisions.append(self._made(subject, until, request.reason, user))
+            await asyncio.sleep(0)
         for outcome in await self._apply(decisions, force=request.force):
             subject = outcome.decision.subject
             rows[subject] = _row(outcome, until)
@@ -148,64 +138,69 @@ class Operations:
         return ""
 
     async def _unban(self, request: UnbanSubjects, user: str) -> OutcomesAnswer:
+        spared = self._end(request.grace) if request.grace else 0.0
         bans = [ban.subject for ban in self._office.enforcer.bans()]
-        if request.everything:
-            if request.grace and len(bans) > _MOST_GRACES:
-                raise RefusedError(f"--grace goes with at most {_MOST_GRACES} bans: name networks")
-            await self._release(bans, user)
-            self._spare(bans, request.grace, user)
-            return OutcomesAnswer([OutcomeRow(s, done=True) for s in bans])
-        rows = []
-        for subject in _subjects(request.subjects):
-            lifted = self._meant(subject, bans)
-            await self._release(lifted, user)
-            gone = set(lifted)
-            bans = [ban for ban in bans if ban not in gone]
-            still: list[str] = list(covering(subject, bans))
-            if lifted:
-                self._spare([subject, *lifted], request.grace, user)
-            rows += [OutcomeRow(one, done=True, covered_by=still) for one in lifted]
-            if not lifted:
-                reason = "not banned itself" if still else "not banned"
-                rows.append(OutcomeRow(subject, False, reason, covered_by=still))
+        asked = bans if request.everything else _subjects(request.subjects)
+        reach = Reach(bans)
+        lifted: dict[Network, list[Network]] = {}
+        for subject in asked:
+            lifted[subject] = [subject] if request.everything else self._meant(subject, reach)
+            reach.drop(lifted[subject])
+            if not request.everything:
+                await asyncio.sleep(0)
+        every = [ban for found in lifted.values() for ban in found]
+        if request.grace and len(every) > _MOST_GRACES:
+            raise RefusedError(f"--grace goes with at most {_MOST_GRACES} bans: allow a network")
+        await self._release(every, user)
+        if request.grace:
+            self._spare(lifted, spared, user)
+        rows: list[OutcomeRow] = []
+        for subject, found in lifted.items():
+            rows += _lifted(subject, found, reach.covering(subject))
         return OutcomesAnswer(rows)
 
-    def _meant(self, subject: Network, bans: list[Network]) -> list[Network]:
+    def _meant(self, subject: Network, reach: Reach) -> list[Network]:
         """Return the bans of a subject: its own, those in it, its IPv6 network's."""
-        lifted = within(subject, bans)
+        lifted = reach.within(subject)
         if is_host(subject) and ":" in subject:
             settings = self._office.settings
             lengths = {rule.limits.ipv6_prefix for rule in settings.rules.values()}
             lengths.add(settings.defaults.ipv6_prefix)
             own = {counted_as(Address(subject), length) for length in lengths} - {subject}
-            lifted += [ban for ban in bans if ban in own]
+            lifted += [ban for ban in reach.covering(subject) if ban in own]
         return lifted
 
     async def _release(self, subjects: Iterable[Network], user: str, cause: str = OPERATOR) -> None:
         now = self._office.now()
         await self._apply([Release(s, now, cause, OPERATOR, user) for s in subjects])
 
-    def _spare(self, subjects: Iterable[Network], grace: float, user: str) -> None:
-        """Keep subjects from being banned again for some seconds."""
-        if grace:
-            until = None if grace == FOREVER else self._office.now() + grace
-            note = "grace after an unban"
-            self._office.allow(*(Allowance(one, until, note, user) for one in {*subjects}))
+    def _spare(
+        self, lifted: Mapping[Network, Sequence[Network]], until: float | None, user: str
+    ) -> None:
+        """Keep what was lifted, and who was meant, from being banned again until a time."""
+        entries = {one for subject, bans in lifted.items() if bans for one in (subject, *bans)}
+        note = "grace after an unban"
+        self._office.allow(*(Allowance(one, until, note, user) for one in sorted(entries)))
 
-    def _grant(self, entry: str, seconds: float, note: str, user: str) -> float | None:
-        until = None if seconds == FOREVER else self._office.now() + seconds
-        self._office.allow(Allowance(entry, until, visible(note, _LONGEST_WORDS), user))
-        return until
+    def _end(self, seconds: float) -> float | None:
+        """Return when so many seconds end; None for ever."""
+        if seconds == FOREVER:
+            return None
+        if not 0 < seconds <= _LONGEST:
+            raise RefusedError("that is no time to last: give 1s to 100 years, or -1 for ever")
+        return self._office.now() + seconds
 
     async def _allow(self, request: AllowAdd, user: str) -> OutcomesAnswer:
         entry = _entry(request.entry)
-        until = self._grant(entry, request.seconds, request.note, user)
+        until = self._end(request.seconds)
+        note = visible(request.note, _LONGEST_WORDS)
+        self._office.allow(Allowance(entry, until, note, user))
         rows = [OutcomeRow(entry, done=True, until=until)]
         try:
             subject = network(entry)
         except AddressError:
             return OutcomesAnswer(rows)
-        freed = within(subject, [ban.subject for ban in self._office.enforcer.bans()])
+        freed = Reach(ban.subject for ban in self._office.enforcer.bans()).within(subject)
         await self._release(freed, user, "allowlist")
         return OutcomesAnswer([*rows, *(OutcomeRow(one, True, "released") for one in freed)])
 
@@ -230,6 +225,15 @@ def _row(outcome: Outcome, until: float | None) -> OutcomeRow:
     if isinstance(outcome.decision, Ban) and reason == "is banned already":
         reason += ", and for longer: unban it first"
     return OutcomeRow(outcome.decision.subject, outcome.done, reason, until)
+
+
+def _lifted(
+    subject: Network, lifted: Sequence[Network], still: Sequence[Network]
+) -> list[OutcomeRow]:
+    if lifted:
+        return [OutcomeRow(one, done=True, covered_by=[*still]) for one in lifted]
+    reason = "not banned itself" if still else "not banned"
+    return [OutcomeRow(subject, done=False, message=reason, covered_by=[*still])]
 
 
 def _subjects(texts: Iterable[str]) -> list[Network]:

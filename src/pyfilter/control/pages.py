@@ -15,6 +15,7 @@ from pyfilter.model import Ban, Blocked, Decision, Release
 
 _FRESH = 5.0  # seconds for which the pages of a listing share one look into the kernel
 _MOST_ENDS = 50_000  # remembered over the pages of one history
+_LONGEST_NUMBER = 18  # digits
 
 Key = tuple[float, str]
 
@@ -55,7 +56,7 @@ class Pages:
 
     def _past(self, request: ListBans) -> BansAnswer:
         """Return a page; it may have fewer rows than the limit and yet not be the last."""
-        before = int(request.cursor) if request.cursor.isdecimal() else 0
+        before = _number(request.cursor)
         found = self._office.ledger.past(before=before, limit=request.limit)
         rows: list[BanRow] = []
         for _, decision in found:
@@ -77,7 +78,17 @@ def _read(cursor: str) -> Key:
     try:
         return float(since), subject
     except ValueError:
-        raise RefusedError("that is no cursor: take `next` of the page before") from None
+        raise _no_cursor() from None
+
+
+def _number(cursor: str) -> int:
+    if len(cursor) > _LONGEST_NUMBER or not (cursor.isdecimal() or cursor == ""):
+        raise _no_cursor()
+    return int(cursor or "0")
+
+
+def _no_cursor() -> RefusedError:
+    return RefusedError("that is no cursor: take `next` of the page before")
 
 
 def _wanted(ban: Ban, request: ListBans) -> bool:

@@ -32,6 +32,8 @@ class Ring:
     def after(self, number: int, most: int = 500) -> list[tuple[int, Item]]:
         """Return the kept items numbered above `number`, oldest first."""
         first = self.latest - len(self._items) + 1
+        if number >= self.latest:
+            return []
         skip = max(0, number + 1 - first)
         found = islice(self._items, skip, skip + most)
         return list(enumerate(found, first + skip))

@@ -7,6 +7,7 @@ import msgspec
 from pyfilter import __version__
 from pyfilter.control.answers import Answer, Happening, Refusal, Welcome
 from pyfilter.control.callers import Caller, caller
+from pyfilter.control.following import happenings
 from pyfilter.control.operations import Operations
 from pyfilter.control.place import Place
 from pyfilter.control.protocol import LONGEST_REQUEST, packed, refusal, requests
@@ -139,10 +140,10 @@ class Server:
         after = request.after
         try:
             while not leaving.done():
-                after, news = self._operations.happenings(request, after)
+                after, news = happenings(self._operations.ring, request, after)
                 await self._send(session, news)
-                if not news:
-                    wait = asyncio.ensure_future(self._operations.news(after))
+                if after >= self._operations.ring.latest:
+                    wait = asyncio.ensure_future(self._operations.ring.wait(after))
                     await asyncio.wait({leaving, wait}, return_when=asyncio.FIRST_COMPLETED)
                     wait.cancel()
         finally:

@@ -5,16 +5,14 @@ from pyfilter.addresses import Address, Network, network, parsed
 from pyfilter.control.answers import (
     BanRow,
     EvidenceRow,
-    Happening,
     ScoreRow,
     WhyAnswer,
 )
 from pyfilter.control.office import Office
-from pyfilter.control.reach import covering
+from pyfilter.control.reach import Reach
 from pyfilter.control.requests import AskWhy
-from pyfilter.control.ring import Item
 from pyfilter.errors import FirewallError, LedgerError
-from pyfilter.model import AT_ONCE, Ban, Blocked, Event, Release
+from pyfilter.model import Ban, Blocked, Event
 from pyfilter.visible import visible
 
 OBSERVING = "observe"  # the firewall that bans nothing
@@ -25,7 +23,7 @@ async def why(office: Office, request: AskWhy) -> WhyAnswer:
     """Return all that is known of one address or network."""
     subject = network(request.subject)
     in_force = office.enforcer.bans()
-    over = set(covering(subject, [ban.subject for ban in in_force]))
+    over = set(Reach(ban.subject for ban in in_force).covering(subject))
     bans = [ban for ban in in_force if ban.subject in over]
     held = await kernel(office) if bans else {}
     strikes = _strikes(office, subject)
@@ -115,44 +113,4 @@ def ban_row(office: Office, ban: Ban, kernel: Mapping[Network, Blocked]) -> BanR
         in_kernel=held is not None,
         packets=held.packets if held else 0,
         observe=ban.observe or observing(office),
-    )
-
-
-def happening(number: int, item: Item) -> Happening:
-    """Return an event or decision as a follower sees it."""
-    if isinstance(item, Event):
-        return _event(number, item)
-    if isinstance(item, Release):
-        return Happening(
-            number,
-            "release",
-            item.at,
-            item.subject,
-            reason=item.cause,
-            origin=item.origin,
-            by=item.by,
-        )
-    return Happening(
-        number,
-        "ban",
-        item.since,
-        item.subject,
-        item.rule,
-        until=item.until,
-        reason=visible(item.reason),
-        origin=item.origin,
-        by=item.by,
-    )
-
-
-def _event(number: int, event: Event) -> Happening:
-    return Happening(
-        number,
-        "event",
-        event.at,
-        event.address,
-        event.rule,
-        user=visible(event.user),
-        weight=None if event.weight == AT_ONCE else event.weight,
-        line=visible(event.line),
     )
