@@ -1,10 +1,11 @@
 # notifiers/speaker.py: lines on a stream and in hourly files.
 import io
+import logging
 import threading
 import time
 from pathlib import Path
 
-from pyfilter.notifiers.speaker import Speaker
+from pyfilter.notifiers.speaker import Speaker, Spoken
 
 NOON = time.mktime((2018, 3, 22, 14, 18, 18, 0, 0, -1))
 
@@ -35,9 +36,10 @@ def test_without_files_the_stream_still_speaks(tmp_path: Path) -> None:
     stream = io.StringIO()
     speaker = Speaker(stream, tmp_path / "Log")
     speaker.say("hello")
+    speaker.say("world")
     speaker.close()
-    assert stream.getvalue() == "hello\n"
-    assert speaker.trouble
+    assert stream.getvalue() == f"hello\nLines are not logged: {speaker.trouble}\nworld\n"
+    assert "File exists" in speaker.trouble or "Not a directory" in speaker.trouble
 
 
 class StoppedTerminal(io.StringIO):
@@ -59,3 +61,16 @@ def test_a_stopped_terminal_holds_nobody_up_and_eats_no_memory() -> None:
     stream.go.set()
     speaker.close()
     assert stream.getvalue().count("x\n") >= 10_000
+
+
+def test_what_is_logged_is_said_in_one_line() -> None:
+    stream = io.StringIO()
+    speaker = Speaker(stream)
+    log = logging.getLogger("pyfilter.test")
+    handler = logging.StreamHandler(Spoken(speaker.say))
+    log.addHandler(handler)
+    log.error("The firewall refused: %s", "a\nb")
+    log.error("odd", exc_info=ValueError("x"))
+    log.removeHandler(handler)
+    speaker.close()
+    assert stream.getvalue() == "The firewall refused: a\\nb\nodd\\nValueError: x\n"

@@ -21,6 +21,7 @@ from pyfilter.daemon.sharing import join
 from pyfilter.errors import LedgerError, PyfilterError
 from pyfilter.firewalls import Observe
 from pyfilter.model import Allowance
+from pyfilter.notifiers import Spoken
 from pyfilter.settings import Settings, load
 
 _log = logging.getLogger(__name__)
@@ -183,7 +184,12 @@ async def _main(settings: Settings, place: Place) -> None:
         parts.enforcer.notifiers.append(member)
         office.fleet = member
         more.append(member.run())
-    await daemon.run(Server(Operations(office), place), *more)
+    log = logging.StreamHandler(Spoken(*(speaker.say for speaker in daemon.speakers)))
+    logging.getLogger().addHandler(log)
+    try:
+        await daemon.run(Server(Operations(office), place), *more)
+    finally:
+        logging.getLogger().removeHandler(log)
     if daemon.failure:
         raise daemon.failure
 

@@ -56,22 +56,44 @@ class Speaker:
         while (line := self._waiting.get()) is not None:
             try:
                 self._write(line)
-            except (OSError, ValueError) as error:  # a full disk, a closed stream
+            except (OSError, ValueError) as error:  # the stream is closed or broken
                 self.trouble = str(error)
 
     def _write(self, line: Line) -> None:
         when = time.localtime(line.at)
         dated = f"{time.strftime('%Y-%m-%d %H:%M:%S', when)} {line.text}\n"
+        missed = self._log(dated, when)
+        if self._stream:
+            shown = dated if line.stamped else f"{line.text}\n"
+            self._stream.write(f"{shown}Lines are not logged: {missed}\n" if missed else shown)
+            self._stream.flush()
+
+    def _log(self, dated: str, when: time.struct_time) -> str:
+        """Write a line to the file of its hour; return why not where that is news."""
+        if not self._directory:
+            return ""
         try:
-            if self._directory:
-                file = log_file(self._directory, when)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("a", encoding="utf-8") as log:
-                    log.write(dated)
-        finally:
-            if self._stream:
-                self._stream.write(dated if line.stamped else f"{line.text}\n")
-                self._stream.flush()
+            file = log_file(self._directory, when)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as log:
+                log.write(dated)
+        except OSError as error:
+            known, self.trouble = self.trouble, str(error)
+            return "" if known == self.trouble else self.trouble
+        self.trouble = ""
+        return ""
+
+
+class Spoken:
+    """A stream for the logging module: what is logged is said, and holds nobody up either."""
+
+    def __init__(self, *says: Callable[[str], None]) -> None:
+        self._says = says
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            for say in self._says:
+                say(line)
 
 
 def log_file(directory: Path, when: time.struct_time) -> Path:
