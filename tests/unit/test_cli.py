@@ -283,3 +283,18 @@ def test_a_ban_is_not_shortened_by_hand(
     assert ran("ban", "203.0.113.13", "--for", "60") == 1
     assert "for longer: unban it first" in capsys.readouterr().err
     assert ran("ban", "203.0.113.13", "--for", "2d") == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("st", "status"), ("allow ", "add"), ("match --rule ss", "sshd"), ("rules show ss", "sshd")],
+)
+def test_the_shell_is_offered_commands_and_rules(typed: str, offered: str) -> None:
+    words = f"pyfilter {typed}"
+    found = python(
+        "from pyfilter.cli import main; main()",
+        _PYFILTER_COMPLETE="bash_complete",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split(" ")) - 1),
+    )
+    assert f"plain,{offered}" in found.stdout.split()

@@ -8,7 +8,7 @@ from pyfilter.cli import shapes
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.output import emit, moment, table
 from pyfilter.cli.screens import show_status, show_why
-from pyfilter.cli.values import subject
+from pyfilter.cli.values import rule_names, subject
 from pyfilter.control.answers import BanRow, BansAnswer, StatusAnswer, WhyAnswer
 from pyfilter.control.requests import AskStatus, AskWhy, ListBans
 
@@ -17,7 +17,7 @@ _PAST = 1000  # rows of history unless more are asked for
 
 
 @click.command("status")
-@click.argument("rule", default="")
+@click.argument("rule", default="", shell_complete=rule_names)
 @pass_globals
 def status_command(options: Globals, rule: str) -> None:
     """Show what runs: sources, rules, firewall, ledger, fleet."""
@@ -28,7 +28,9 @@ def status_command(options: Globals, rule: str) -> None:
 
 @click.command("bans")
 @click.option("--history", is_flag=True, help="Past bans too, newest first.")
-@click.option("--rule", default="", metavar="RULE", help="Only of one rule.")
+@click.option(
+    "--rule", default="", metavar="RULE", shell_complete=rule_names, help="Only of one rule."
+)
 @click.option("--origin", default="", metavar="NAME", help="Only of one server, or operator.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many; history: 1000.")
 @pass_globals

@@ -11,12 +11,19 @@ from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.lines import lines, opened
 from pyfilter.cli.output import moment, rfc3339
 from pyfilter.cli.trial import Trial, Verdict
+from pyfilter.cli.values import rule_names
 from pyfilter.errors import RefusedError
 from pyfilter.visible import visible
 
 
 @click.command("match")
-@click.option("--rule", required=True, metavar="NAME", help="A rule's name, or its .toml file.")
+@click.option(
+    "--rule",
+    required=True,
+    metavar="NAME",
+    shell_complete=rule_names,
+    help="A rule's name, or its .toml file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object an input line, in order.")
 @click.argument("file", metavar="FILE|-")
 @pass_globals

@@ -27,11 +27,12 @@ class Finding(Struct, frozen=True):
 
 def examine(rule: Rule, line: bytes, now: float) -> Finding:
     """Return how far a line (without its newline) gets in a rule; `now` stands for no time."""
-    matcher = Matcher([(rule, {pattern.kind for pattern in rule.patterns})])
-    reader = matcher.readers[0]
+    kinds = {pattern.kind for pattern in rule.patterns}
+    reader = Reader(rule, kinds)
     hit = reader.hit(line)
     if hit is not None:
-        events = matcher.events(Block("explain", line + b"\n", now, live=False))
+        block = Block("explain", line + b"\n", now, live=False)
+        events = Matcher([(rule, kinds)]).events(block)
         event = events[0] if events else None
         stage, reason = _verdict(rule, hit.pattern.kind, event)
         return Finding(rule.name, stage, reason, hit.pattern.match, event)

@@ -9,6 +9,7 @@ import msgspec
 from pyfilter.cli.chosen import configured, read_rule
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.output import emit, table
+from pyfilter.cli.values import rule_names
 from pyfilter.errors import RefusedError, RuleError
 from pyfilter.matching import library
 from pyfilter.matching.rule import Rule
@@ -73,7 +74,7 @@ def default_kinds(rule: Rule) -> list[str]:
 
 
 @rules_command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=rule_names)
 @pass_globals
 def show(options: Globals, name: str) -> None:
     """Show a rule as its file has it."""
@@ -91,7 +92,7 @@ def _written(rule: Rule) -> str:
 
 
 @rules_command.command("test")
-@click.argument("name", metavar="[NAME|FILE]", required=False)
+@click.argument("name", metavar="[NAME|FILE]", required=False, shell_complete=rule_names)
 @pass_globals
 def test(options: Globals, name: str | None) -> None:
     """Run each rule, or one, over its own samples."""

@@ -1,4 +1,6 @@
 # Values on the command line that click does not know.
+from importlib.resources import files
+
 import click
 
 from pyfilter.addresses import Network, network
@@ -21,6 +23,13 @@ class _Duration(click.ParamType[float]):
 
 
 DURATION = _Duration()
+
+
+def rule_names(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
+    """Return the rules of the library that begin as typed, for the shell's completion."""
+    folder = files("pyfilter") / "rules"
+    names = (entry.name.removesuffix(".toml") for entry in folder.iterdir())
+    return sorted(name for name in names if name.startswith(typed))
 
 
 def subject(text: str) -> Network:
