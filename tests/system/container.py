@@ -41,6 +41,7 @@ def _debian() -> Path:
             argv = ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
             run(*argv, "bookworm", str(new), _MIRROR, timeout=1000)
             run("sh", "-c", f"rm -rf {new}/var/cache/apt/archives/*.deb {new}/var/lib/apt/lists/*")
+            (new / "etc" / "machine-id").write_text("")
             new.rename(base)
     return base
 
@@ -93,6 +94,9 @@ class Debian:
         options = f"lowerdir={_debian()},upperdir={layers}/upper,workdir={layers}/work"
         run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
         stack.callback(run, "umount", "--lazy", str(self.root))
+        # On an overlay journalctl is not woken by what journald writes.
+        self._logs = layers / "log"
+        run("cp", "-a", str(self.root / "var" / "log"), str(self._logs))
         (self.root / "etc" / "pip.conf").write_text(_PIP)
         (self.root / "etc" / "hostname").write_text(f"{NAME}\n")
         (self.root / WHEELS.lstrip("/")).mkdir(parents=True)
@@ -103,7 +107,7 @@ class Debian:
         argv += [f"--machine={self.netns}", f"--hostname={NAME}", "--console=pipe"]
         argv += ["--register=no", "--keep-unit", "--link-journal=no", "--capability=CAP_NET_ADMIN"]
         argv += [f"--network-namespace-path=/run/netns/{self.netns}"]
-        argv += [f"--bind-ro={self._wheels}:{WHEELS}"]
+        argv += [f"--bind-ro={self._wheels}:{WHEELS}", f"--bind={self._logs}:/var/log"]
         self._nspawn = self._stack.enter_context(running(argv, self._log))
         return Host(self.netns, self._booted(), booted=True)
 

@@ -249,7 +249,7 @@ def test_a_killed_service_comes_back(reader: Reader) -> None:
 
 
 def test_uninstall_removes_all_of_it_and_nothing_else(reader: Reader) -> None:
-    reader.types("nft 'table inet theirs { set s { type ipv4_addr; elements = { 192.0.2.9 } } }'")
+    reader.types("nft 'table inet theirs { set s { type ipv4_addr; elements = { 192.0.2.9 }; }; }'")
     theirs = reader.types("nft list table inet theirs")
     reader.types("./install.sh --uninstall --purge")
     assert reader.types("nft list ruleset") == theirs
@@ -257,3 +257,4 @@ def test_uninstall_removes_all_of_it_and_nothing_else(reader: Reader) -> None:
         assert "pyfilter" not in reader.types(f"ls {path}").lower()
     assert "pyfilter" not in reader.types("cat /etc/passwd /etc/group")
     assert reader.types("./install.sh").splitlines()[-1] == CREATED
+    assert "active (running)" in reader.types("systemctl status PyFilter --no-pager")

@@ -15,7 +15,7 @@ from pyfilter.errors import SettingsError
 from pyfilter.model import Position
 from pyfilter.sources import Journal
 from pyfilter.sources.entries import as_line, decode_entries
-from pyfilter.sources.journalctl import journal_trouble, match_arguments
+from pyfilter.sources.journalctl import journal_trouble, match_arguments, merged
 from pyfilter.sources.lines import MAX_LINE
 from reading import CLOCK, Reader, descriptors, no_stamp, reading
 
@@ -63,6 +63,13 @@ def test_matches_are_alternatives_of_trusted_fields() -> None:
         *("_UID=0", "_SYSTEMD_UNIT=ssh.service"),
         *("+", "_UID=0", "_COMM=sshd"),
         *("+", "_COMM=mariadbd"),
+    ]
+
+
+def test_all_boots_of_this_machine_are_read_and_no_other_machine() -> None:
+    assert merged(["_UID=0", "_COMM=sshd", "+", "_COMM=mariadbd"], "cafe") == [
+        *("--merge", "_MACHINE_ID=cafe", "_UID=0", "_COMM=sshd"),
+        *("+", "_MACHINE_ID=cafe", "_COMM=mariadbd"),
     ]
 
 

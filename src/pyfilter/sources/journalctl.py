@@ -18,6 +18,7 @@ _COMMAND: Final = (
     *("journalctl", "--follow", "--no-tail", "--no-pager", "--quiet", "--all"),
     *("--output=json", f"--output-fields={FIELDS}"),
 )
+_MACHINE: Final = Path("/etc/machine-id")
 _PATIENCE: Final = 2.0  # seconds that the child has to end
 
 
@@ -37,6 +38,19 @@ def match_arguments(matches: tuple[str, ...]) -> list[str]:
         groups.append([term for term in terms if term != "_UID=*"])
     joined = [term for group in groups for term in ("+", *group)]
     return joined[1:]
+
+
+def merged(arguments: list[str], machine: str) -> list[str]:
+    """Return arguments that read all boots of one machine.
+
+    Without --merge, --follow leaves out what was written before the last reboot, and everything in
+    a container's service whose /proc shows the host's boot id; with it, other machines' journals
+    are read too, so each alternative names the machine.
+    """
+    confined = ["--merge"]
+    for term in ("+", *arguments):
+        confined += [term, f"_MACHINE_ID={machine}"] if term == "+" else [term]
+    return [confined[0], *confined[2:]]
 
 
 def journal_trouble(directory: str = "") -> str:
@@ -68,6 +82,8 @@ class Child:
         """Start the child. Raises OSError when there is no journalctl."""
         errors = os.memfd_create("journalctl")
         place = [f"--directory={directory}"] if directory else []
+        if not directory and _MACHINE.exists():
+            arguments = merged(arguments, _MACHINE.read_text().strip())
         try:
             process = await asyncio.create_subprocess_exec(
                 *_COMMAND,
