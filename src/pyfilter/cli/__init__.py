@@ -26,6 +26,8 @@ _WHERE = {
     "rules": "rules",
     "geo": "geo",
     "import": "importing",
+    "serve": "serving",
+    "bouncers": "serving",
     "completion": "completion",
 }
 

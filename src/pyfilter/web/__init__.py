@@ -1,1 +1,1 @@
-# web
+# web: the HTTP API for bouncers; a process of its own, a client of the control socket.
