@@ -25,6 +25,7 @@ packages() {
 /usr/bin/sshpass sshpass
 /usr/sbin/rsyslogd rsyslog
 /usr/sbin/logrotate logrotate
+/usr/bin/crowdsec-firewall-bouncer crowdsec-firewall-bouncer
 /usr/bin/redis-server redis-server
 /usr/sbin/debootstrap debootstrap
 /usr/bin/systemd-nspawn systemd-container
