@@ -97,8 +97,8 @@ class Member:
                 self._complain(_innermost(group))
             finally:
                 await _closed(store)
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError  # a TaskGroup whose parts failed has swallowed it
+            if _leaving():
+                raise asyncio.CancelledError
             await asyncio.sleep(_AGAIN)
 
     async def _session(self, store: Store) -> None:
@@ -111,14 +111,14 @@ class Member:
             tasks.create_task(self._beat(store))
 
     async def _follow(self, store: Store, place: bytes) -> None:
-        while True:
+        while not _leaving():
             news = await store.news(place)
             if news:
                 place = news[-1][0]
                 self._take([sealed for _, sealed in news], fresh=True)
 
     async def _publish(self, store: Store) -> None:
-        while True:
+        while not _leaving():
             await self._wake.wait()
             self._wake.clear()
             while batch := self._waiting[:_BATCH]:
@@ -129,7 +129,7 @@ class Member:
                 await self._compare(store)
 
     async def _beat(self, store: Store) -> None:
-        while True:
+        while not _leaving():
             epoch, self._servers = await store.present(self._seat.name, self._seat.clock())
             if self._epoch and epoch != self._epoch:
                 await self._compare(store)
@@ -202,6 +202,12 @@ class Member:
         if said != text or time.monotonic() - at > _SILENT:
             self._complained = (text, time.monotonic())
             _log.warning("Fleet: %s", text)
+
+
+def _leaving() -> bool:
+    """Say whether this task was cancelled, even if a library on the way has swallowed that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _lacks(held: Record | None, ban: Ban) -> bool:
