@@ -92,5 +92,5 @@ def test_elements_of_one_set_share_a_command() -> None:
     ends = {A: 1.0, network("10.0.0.0/8"): None, B: None}
     assert ruleset.elements("add", ends, timed=True) == [
         "add element inet pyfilter banned4 { 192.0.2.1 timeout 0d1s0ms, 192.0.2.2 }",
-        "add element inet pyfilter banned4_8 { 10.0.0.0 }",
+        'add element inet pyfilter banned4_8 { 10.0.0.0 comment "10.0.0.0/8" }',
     ]

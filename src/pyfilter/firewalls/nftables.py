@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _MANY = 200  # decisions
+_LISTINGS = 2
 
 
 class Nftables(Struct, frozen=True, tag="nftables", tag_field="type", forbid_unknown_fields=True):
@@ -109,13 +110,10 @@ class NftablesFirewall:
     def blocked(self) -> dict[Network, Blocked]:
         kernel = Kernel(ruleset.NAME)  # its own: a long listing is in nobody's way
         try:
-            found = {}
-            for name in kernel.sets():
+            found: dict[Network, Blocked] = {}
+            for name, count in kernel.sets().items():
                 if where := ruleset.set_prefix(name):
-                    for element in kernel.elements(name):
-                        subject = ruleset.subject(where, element.key)
-                        left = None if element.left is None else element.left / 1000
-                        found[subject] = Blocked(subject, left, element.packets)
+                    found.update(_listed(kernel, name, where, count or 0))
             return found
         finally:
             kernel.close()
@@ -168,6 +166,19 @@ class NftablesFirewall:
     def _commit(self, commands: Iterable[str]) -> None:
         if error := self._run("\n".join(commands)):
             raise _refusal(error, self._settings.size)
+
+
+def _listed(kernel: Kernel, name: str, where: ruleset.Prefix, count: int) -> dict[Network, Blocked]:
+    """Return what is in a set; a listing while the kernel resizes its table lacks some of it."""
+    found: dict[Network, Blocked] = {}
+    for _ in range(_LISTINGS):
+        for element in kernel.elements(name):
+            subject = ruleset.subject(where, element.key)
+            left = None if element.left is None else element.left / 1000
+            found[subject] = Blocked(subject, left, element.packets)
+        if len(found) >= count - count // 1000:  # some have ended and are not yet swept away
+            break
+    return found
 
 
 def _straight(batch: Batch) -> list[str]:

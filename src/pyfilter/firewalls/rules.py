@@ -10,6 +10,7 @@ from pyfilter.firewalls.chains import BANNED, Place
 from pyfilter.model import Blocked
 
 _BAN = re.compile(rf"^\[(\d+):\d+\] -A {BANNED} -s (\S+) ", re.MULTILINE)
+_SIX = 6  # ip6tables 1.8.9 deletes the first rule of equal address, whatever its prefix length
 _MANY = 50  # releases; each searches the whole chain, so more of them write it anew
 
 
@@ -45,13 +46,20 @@ class Rules:
         bans = [one for one in batch.bans if version(one) == family and one not in held]
         gone = [one for one in batch.releases if one in held]
         after = held.difference(gone).union(bans)
-        if len(gone) > _MANY:
-            lines = [f":{BANNED} - [0:0]", *self._lines("-A", after)]
+        if gone and (family == _SIX or len(gone) > _MANY):
+            lines = self._anew(family, after)
         else:
             lines = [*self._lines("-D", gone), *self._lines("-A", bans)]
         if lines:
             self._place.restore(family, lines)
         self._held[family] = after
+
+    def _anew(self, family: int, subjects: Iterable[Network]) -> list[str]:
+        """Return what replaces the whole chain in one transaction, counts included."""
+        packets = {one.subject: one.packets for one in self._listed(family)}
+        verdict = self._place.verdict
+        rules = [f"-A {BANNED} -s {one} -c {packets.get(one, 0)} 0 {verdict}" for one in subjects]
+        return [f":{BANNED} - [0:0]", *rules]
 
     def _lines(self, verb: str, subjects: Iterable[Network]) -> list[str]:
         return [f"{verb} {BANNED} -s {one} {self._place.verdict}" for one in subjects]

@@ -111,8 +111,10 @@ def elements(verb: str, ends: Mapping[Network, float | None], *, timed: bool = F
     """Return one command a set that does something with elements, with their ends or without."""
     grouped: dict[Prefix, list[str]] = {}
     for one, seconds in ends.items():
-        base = one.partition("/")[0]
-        grouped.setdefault(prefix(one), []).append(base + timeout(seconds) if timed else base)
+        base, slash, _ = one.partition("/")
+        if timed:  # a network is shown as such to whoever lists the set
+            base += timeout(seconds) + (f' comment "{one}"' if slash else "")
+        grouped.setdefault(prefix(one), []).append(base)
     return [
         f"{verb} element {TABLE} {set_name(where)} {{ {', '.join(texts)} }}"
         for where, texts in grouped.items()
