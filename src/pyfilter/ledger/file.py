@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyfilter.errors import LedgerError
 from pyfilter.ledger.rescue import Rescued, rescue, restore
-from pyfilter.ledger.schema import migrate
+from pyfilter.ledger.schema import migrate, version
 
 PATIENCE = 0.02  # seconds to wait for another process's lock: the event loop waits with us
 CHECKED = 16 << 20  # bytes; a larger database is not read through at start
@@ -109,10 +109,11 @@ class File:
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         try:
             _check(database, self.path)
+            older = version(database, str(self.path))
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("PRAGMA wal_autocheckpoint = 4000")
-            migrate(database, str(self.path))
+            migrate(database, older)
         except BaseException:
             database.close()
             raise
@@ -124,7 +125,9 @@ class File:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in CORRUPT:
             self._begin_anew()
-        elif code not in PASSING:
+            self._trouble = ""
+            return LedgerError(f"the ledger failed: {self._loss}")
+        if code not in PASSING:
             self.close()
         self._trouble = f"{self.path}: {REASONS.get(code, str(error))}"
         return LedgerError(f"the ledger failed: {self._trouble}")

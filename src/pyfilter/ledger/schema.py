@@ -33,18 +33,22 @@ MIGRATIONS = (
 )
 
 
-def migrate(database: sqlite3.Connection, path: str) -> None:
-    """Bring a database to today's version; raises LedgerError for what is not ours to change."""
-    version = int(_pragma(database, "user_version"))
-    application = int(_pragma(database, "application_id"))
-    if version and application != APPLICATION:
+def version(database: sqlite3.Connection, path: str) -> int:
+    """Return the version of a database; raises LedgerError for one that is not ours to change."""
+    number = _pragma(database, "user_version")
+    if number and _pragma(database, "application_id") != APPLICATION:
         raise LedgerError(f"{path} is the database of another program; name another file")
-    if version > len(MIGRATIONS):
+    if number > len(MIGRATIONS):
         raise LedgerError(
-            f"{path} was written by a newer PyFilter (version {version}, this one knows "
+            f"{path} was written by a newer PyFilter (version {number}, this one knows "
             f"{len(MIGRATIONS)}); install that one or name another file"
         )
-    for number in range(version, len(MIGRATIONS)):
+    return number
+
+
+def migrate(database: sqlite3.Connection, since: int) -> None:
+    """Bring a database of an older version to today's, one version a transaction."""
+    for number in range(since, len(MIGRATIONS)):
         database.executescript(
             f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1};"
             f"PRAGMA application_id = {APPLICATION}; COMMIT;"
