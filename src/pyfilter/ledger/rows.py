@@ -3,8 +3,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple, replace
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Address, Network
 from pyfilter.model import Ban, Decision, Event, Release
 
 LINES = 20  # events of evidence that are kept of a ban
@@ -41,22 +42,22 @@ def pack(evidence: Sequence[Event]) -> bytes | None:
     """Return the newest events, lines cut, as bytes; None for none."""
     if not evidence:
         return None
-    return _ENCODER.encode([bounded(event) for event in evidence[-LINES:]])
+    return _ENCODER.encode([astuple(bounded(event)) for event in evidence[-LINES:]])
 
 
 def unpack(packed: bytes | None) -> tuple[Event, ...]:
-    """Return the events of `pack`; none where an older version wrote them in another form."""
+    """Return the events of `pack`; none where another version wrote them in another form."""
     if packed is None:
         return ()
     try:
-        return _DECODER.decode(packed)
-    except msgspec.MsgspecError:
+        return tuple([Event(*fields) for fields in _DECODER.decode(packed)])
+    except (msgspec.MsgspecError, TypeError):
         return ()
 
 
 def bounded(event: Event) -> Event:
     """Return an event that takes little room and can be written."""
-    return msgspec.structs.replace(event, line=event.line[:LONGEST], user=text(event.user[:USER]))
+    return replace(event, line=event.line[:LONGEST], user=text(event.user[:USER]))
 
 
 def text(any_text: str) -> str:
@@ -65,4 +66,6 @@ def text(any_text: str) -> str:
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(tuple[Event, ...])
+_DECODER = msgspec.msgpack.Decoder(
+    list[tuple[str, Address, float, float, str, bytes, str, str, str, bool]]
+)

@@ -12,7 +12,7 @@ from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, R
 
 KEPT = 500_000  # decisions; the oldest go first
 _LAST = 1 << 62
-PURGED = 5000  # decisions that one purge takes away at most: about 50 ms
+PURGED = 3000  # decisions that one purge takes away at most: some 30 ms
 
 _REMEMBER = """INSERT INTO decision VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (subject, at, kind, rule) DO UPDATE SET until = excluded.until
