@@ -33,7 +33,7 @@ while True:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_acknowledged_decision_survives_kill_9(tmp_path: Path, seed: int) -> None:
-    path, chance, number = tmp_path / "pyfilter.db", random.Random(seed), 0  # noqa: S311
+    path, chance, number = tmp_path / "pyfilter.db", random.Random(seed), 0  # noqa: S311 - seeded, no secret
     for _ in range(3):
         number = write_and_kill(path, number, acknowledged=chance.randrange(1, 60))
         with closing(sqlite3.connect(path)) as database:

@@ -6,6 +6,7 @@ from pyfilter.detection.marks import (
     MAX_WEIGHT,
     PID,
     UNIT,
+    WEIGHT,
     WEIGHT_AT,
     stamp,
     time_of,
@@ -43,10 +44,10 @@ class Sites:
     def _count(self, event: Event, network: Network, kind: int) -> list[Offence]:
         whole = site(network)
         mark = stamp(event.at) | kind | hash(network) & PID
-        old = self._table.marks(whole)
+        old = self._window.live(self._table.marks(whole), stamp(event.at))
+        if any(not (each ^ mark) & PID and each & WEIGHT >= mark & WEIGHT for each in old):
+            return []  # a network counts once, however often it offends
         marks = self._window.join(old, mark) if old else (mark,)
-        if marks is old:
-            return []
         self._evidence.keep([event])
         if total(marks) < self._table.limit:
             self._table.keep(whole, marks)
