@@ -20,9 +20,11 @@ MIGRATIONS = (
         subject TEXT PRIMARY KEY, since REAL NOT NULL, until REAL, reason TEXT NOT NULL,
         rule TEXT NOT NULL, strike INTEGER NOT NULL, origin TEXT NOT NULL,
         person TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX active_end ON active (until);
     CREATE TABLE subject (
         subject TEXT PRIMARY KEY, strikes INTEGER NOT NULL DEFAULT 0,
         last_banned REAL NOT NULL DEFAULT 0, last_released REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
+    CREATE INDEX subject_last ON subject (max(last_banned, last_released));
     CREATE TABLE position (source TEXT PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE allowance (
         entry TEXT PRIMARY KEY, until REAL, note TEXT NOT NULL, person TEXT NOT NULL) WITHOUT ROWID;
