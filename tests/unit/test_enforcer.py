@@ -9,7 +9,7 @@ from pyfilter.errors import FirewallError, LedgerError
 from pyfilter.firewalls import Observe
 from pyfilter.interfaces import Firewall, Ledger
 from pyfilter.ledger import Memory
-from pyfilter.model import Ban, Decision, Release
+from pyfilter.model import Ban, Decision, History, Release
 from pyfilter.protection import Protection
 
 X = Network("203.0.113.13")
@@ -138,6 +138,33 @@ def test_without_a_ledger_bans_go_on_and_are_written_later(
     hands.reconciler.retry()
     assert [b.subject for b in hands.ledger.active(1000.0)] == [X]
     assert hands.enforcer.unrecorded == []
+
+
+def test_a_ledger_that_cannot_be_read_stops_nothing(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: object) -> None:
+        raise LedgerError("another process holds a lock on it")
+
+    hands.ledger.record([hands.ban(X)])
+    with monkeypatch.context() as broken:
+        broken.setattr(hands.ledger, "history", unreadable)
+        broken.setattr(hands.ledger, "active", unreadable)
+        broken.setattr(hands.ledger, "purge", unreadable)
+        hands.enforcer.recall()
+        hands.enforcer.tend()
+        assert hands.enforcer.history(X) == History()
+        assert hands.enforcer.apply([hands.ban(Y)])[0].done
+    hands.enforcer.tend()
+    assert set(hands.enforcer.standing) == {X, Y}
+    assert hands.enforcer.history(X).strikes == 1
+
+
+def test_the_ledger_drops_what_was_over_three_months_ago(hands: Hands) -> None:
+    hands.ledger.record([hands.ban(X)])
+    hands.now += 91 * 86400
+    hands.enforcer.tend()
+    assert hands.ledger.past() == []
 
 
 def test_what_the_firewall_refuses_is_tried_again(

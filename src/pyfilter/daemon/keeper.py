@@ -74,6 +74,7 @@ class Keeper:
         self._guard.look_around()
         self._reconciler.retry()
         self._pipeline.forget(self._enforcer.clock())
+        self._enforcer.tend()
         try:
             sound = self._reconciler.sound()
         except FirewallError as error:

@@ -60,11 +60,11 @@ def open_parts(settings: Settings) -> Parts:
     guard = Guard(enforcer)
     guard.load()
     if settings.reload:
-        enforcer.restore(ledger.active(clock()))
+        enforcer.recall()
     reconciler = Reconciler(enforcer)
     reconciler.start()
     guard.look_around()
-    pipeline = Pipeline(server_name(settings), enforcer.standing, ledger.history)
+    pipeline = Pipeline(server_name(settings), enforcer.standing, enforcer.history)
     pipeline.listeners.append(guard.sessions.witness)
     countries = Countries(settings.geo.database)
     return Parts(clock, ledger, firewall, enforcer, guard, reconciler, pipeline, countries)

@@ -2,6 +2,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from heapq import heappop, heappush
 
 from msgspec import Struct
@@ -10,12 +11,13 @@ from msgspec.structs import replace
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError, LedgerError
 from pyfilter.interfaces import Clock, Firewall, Ledger, Notifier
-from pyfilter.model import Ban, Blocked, Decision, Release
+from pyfilter.model import Ban, Blocked, Decision, History, Release
 from pyfilter.protection import Protection
 
 _log = logging.getLogger(__name__)
 _CHUNK = 1000  # decisions in one kernel transaction: a larger one would hold the loop too long
 _MOST_UNRECORDED = 100_000
+_REMEMBERED = 90 * 86400.0  # seconds for which the ledger keeps what is over
 
 
 class Outcome(Struct, frozen=True):
@@ -51,6 +53,7 @@ class Enforcer:
         self.trouble = ""  # the firewall's last complaint, until it works again
         self.refused: dict[str, int] = {}  # by origin
         self.held = self.repairs = 0
+        self.recalled = True  # the bans of an earlier run, if they were asked for
         self._ends: list[tuple[float, Network]] = []
 
     def apply(self, decisions: Iterable[Decision], *, force: bool = False) -> list[Outcome]:
@@ -98,6 +101,32 @@ class Enforcer:
             if not self.unrecorded:
                 _log.error("The ledger cannot take a decision, protection goes on: %s", error)
             self.unrecorded = pending[-_MOST_UNRECORDED:]
+
+    def history(self, subject: Network) -> History:
+        """Return what the ledger remembers of a subject; nothing when it cannot tell."""
+        try:
+            return self.ledger.history(subject)
+        except LedgerError as error:
+            _log.error("The ledger cannot tell of %s, protection goes on: %s", subject, error)
+            return History()
+
+    def recall(self) -> None:
+        """Take up the bans that the ledger holds in force, at the next sweep if it cannot tell."""
+        try:
+            bans = self.ledger.active(self.clock())
+        except LedgerError as error:
+            self.recalled = False
+            _log.error("The ledger cannot tell of earlier bans, protection goes on: %s", error)
+        else:
+            self.recalled = True
+            self.restore(ban for ban in bans if ban.subject not in self.standing)
+
+    def tend(self) -> None:
+        """Take up what could not be recalled; let the ledger drop what is long over."""
+        if not self.recalled:
+            self.recall()
+        with suppress(LedgerError):  # the next sweep has the same to drop
+            self.ledger.purge(self.clock() - _REMEMBERED)
 
     def block(self, decisions: Sequence[Decision]) -> None:
         """Bring the kernel in line; what it refuses now is tried again at the next sweep."""

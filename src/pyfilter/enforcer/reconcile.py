@@ -33,7 +33,7 @@ class Reconciler:
         for element in blocked:
             if element.subject in self._enforcer.standing:
                 continue
-            history = self._enforcer.ledger.history(element.subject)
+            history = self._enforcer.history(element.subject)
             if history.last_released or (history.last_banned and element.remaining is None):
                 continue
             until = None if element.remaining is None else now + element.remaining
