@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from itertools import islice
 
-from pyfilter.detection.marks import ECHO, PORT, WEIGHT, total
+from pyfilter.detection.marks import ECHO, PORT, WEIGHT, total, weight_of
 
 Marks = tuple[int, ...]
 Row = tuple[int, ...]
@@ -12,7 +12,8 @@ Held = int | Row
 
 SUBJECT = 176  # bytes that a subject with one mark takes, dict and text included
 MARK = 130  # bytes that each further mark takes
-STEP = 16_384  # subjects looked at in one go: a few milliseconds
+STEP = 16_384  # subjects dropped in one go for want of room: some 10 ms
+SWEPT = 2 * STEP  # subjects looked at in one sweep
 
 
 def join_usual(row: Row, mark: int, port: int, most: int) -> Row:
@@ -80,12 +81,14 @@ class Table:
                 self._put(self.close, subject, held)
 
     def _is_close(self, held: Held) -> bool:
+        if isinstance(held, int):
+            return 2 * weight_of(held) >= self.limit
         return 2 * total(self.live(_marks(held), self.newest)) >= self.limit
 
     def sweep(self, before: int) -> None:
         """Drop subjects whose marks are all older than a stamp; a bounded piece of work a call."""
         for home in (self.counts, self.close):
-            for subject in list(islice(home, STEP)):
+            for subject in list(islice(home, SWEPT)):
                 held = home[subject]
                 if _marks(held)[-1] < before:
                     self._take(home, subject)
