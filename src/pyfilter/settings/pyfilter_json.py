@@ -25,6 +25,7 @@ from pyfilter.visible import visible
 _DATABASES = ("sqlite", "redis")
 _COUNT_MOST = 1_000_000
 _PORT_MOST = 65535
+_NAME_LONGEST = 64
 
 
 def read(path: Path, text: str, around: Surroundings, library: Library) -> Settings:
@@ -56,8 +57,8 @@ def _settings(top: Section, path: Path, around: Surroundings, library: Library) 
     settings = Settings(
         path=str(path),
         name=name,
-        state_dir=_path(top, "state_dir", checkout) or around.state,
-        runtime_dir=_path(top, "runtime_dir", checkout) or around.runtime,
+        state_dir=_absolute(top, "state_dir", around.state),
+        runtime_dir=_absolute(top, "runtime_dir", around.runtime),
         ledger=_sqlite(top.section("sqlite"), checkout),
         defaults=limits,
         ignoreip=read_entries(main, "ignored_ips", ()),
@@ -99,6 +100,13 @@ def _path(section: Section, key: str, checkout: Path) -> str:
     return str(checkout / path) if path else ""
 
 
+def _absolute(top: Section, key: str, default: str) -> str:
+    path = top.text(key, default)
+    if not path.startswith("/") or "\0" in path:
+        raise top.must(key, "an absolute path", path)
+    return path
+
+
 def _sqlite(section: Section, checkout: Path) -> str:
     path = _path(section, "database", checkout)
     section.done()
@@ -125,6 +133,8 @@ def _blacklist(folder: Path) -> BlacklistSettings:
 def _redis(section: Section, database: str) -> tuple[str, FleetSettings | None]:
     sync = section.section("sync_bans")
     name = sync.text("name")
+    if visible(name, _NAME_LONGEST) != name:
+        raise sync.must("name", f"at most {_NAME_LONGEST} printable signs", name)
     fleet = FleetSettings(
         redis=_url(section),
         name=name,
