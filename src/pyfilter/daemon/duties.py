@@ -1,6 +1,7 @@
 # Which sources are read for which rules, and the matcher and detectors of each.
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -39,8 +40,9 @@ def assign(settings: Settings, clock: Clock) -> Duties:
         else:
             wanted.setdefault(place, []).append(rule)
     matchers, opened = {}, {}
+    cache = Path(settings.state_dir) / "cache"
     for place, rules in wanted.items():
-        matcher = Matcher([(r.rule, r.rule.kinds) for r in rules])
+        matcher = Matcher([(r.rule, r.rule.kinds) for r in rules], cache=cache)
         source = place.open(partial(_own_time, matcher, clock), clock)
         matchers[source.name], opened[source.name] = matcher, source
     return Duties(_watches(settings), matchers, opened, tuple(unread))

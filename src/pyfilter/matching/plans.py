@@ -3,6 +3,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import hyperscan as hs
@@ -68,4 +69,5 @@ def _write(path: Path, made: Plan) -> None:
         fresh.write_bytes(hashlib.sha256(data).digest() + data)
         fresh.replace(path)
     except OSError:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
