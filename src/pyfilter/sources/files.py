@@ -45,6 +45,7 @@ class FileSource:
                     piece = self._take(ready)
                     if piece is not None and piece.data:
                         yield self._block(piece)
+                    if piece is not None and (piece.data or piece.more):
                         await asyncio.sleep(0)  # other sources come between two blocks
                 self._polling = watch.polling
                 ready.extend(self._open.follow(await watch.changes(self._open.patience())))

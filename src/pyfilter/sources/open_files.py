@@ -54,9 +54,12 @@ class OpenFiles:
             if tail := self._numbers.get(number):
                 tail.quiet = _QUIET_CLOSED if number in changes.closed else _QUIET
                 tail.closing = tail.closing and monotonic() + tail.quiet
+        if changes.everything and self._watch is not None:
+            self._watch.retry()
         fresh = self._rescan(changes) if changes.names or changes.everything else []
         self._give_up()
         if changes.everything:
+            self._watch_all()
             return [*self._closing, *self._current.values()]
         written = [self._numbers[n] for n in changes.written if n in self._numbers]
         return sorted([*fresh, *written], key=lambda tail: tail.closing is None)
@@ -210,15 +213,19 @@ class OpenFiles:
             tails.remove(tail)
             tail.close()
         for tail in tails:
-            if self._watch is not None:
-                tail.watch = self._watch.file(tail.path, tail.fd)
-            self._numbers[tail.watch] = tail
             if tail.real == tail.name:
                 self._current[tail.key] = tail
             else:
                 tail.closing = monotonic() + _QUIET
                 self._closing.append(tail)
+        self._watch_all()
         return tails
+
+    def _watch_all(self) -> None:
+        for tail in (*self._closing, *self._current.values()):
+            if tail.watch < 0 and self._watch is not None:
+                tail.watch = self._watch.file(tail.path, tail.fd)
+                self._numbers[tail.watch] = tail
 
     def _give_up(self) -> None:
         now = monotonic()

@@ -57,6 +57,10 @@ class Watch:
         self._files[handle.wd] = handle
         return handle.wd
 
+    def retry(self) -> None:
+        """Believe that there is room again, until an attempt to watch says otherwise."""
+        self._short.clear()
+
     def forget(self, number: int) -> None:
         if handle := self._files.pop(number, None):
             self._remove(handle)
@@ -114,12 +118,10 @@ class Watch:
         try:
             handle = self._inotify.add_watch(target, mask)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
-            self._short.discard(path)
             return None
         except OSError:  # ENOSPC: no watches left
             self._short.add(path)
             return None
-        self._short.discard(path)
         return handle
 
     def _remove(self, handle: Handle) -> None:
@@ -130,7 +132,6 @@ class Watch:
     def _drop(self, path: str) -> None:
         handle, _ = self._folders.pop(path)
         self._names.pop(handle.wd, None)
-        self._short.discard(path)
         self._remove(handle)
 
     def _sort(self, event: Event, changes: Changes) -> None:
