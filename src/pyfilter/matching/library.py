@@ -7,6 +7,7 @@ from tomllib import TOMLDecodeError, loads
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pyfilter.errors import RuleError
 from pyfilter.matching.matcher import Matcher
@@ -54,7 +55,30 @@ def convert(table: dict[str, Any], name: str) -> Rule:
         raise RuleError(f"rule {name}: {_explained(str(error))}") from None
     if rule.format == "syslog" and not rule.tags:
         raise RuleError(f'rule {name}: format = "syslog" needs tags')
-    return rule
+    return _joined(rule)
+
+
+def _joined(rule: Rule) -> Rule:
+    """Return the rule with its prefix in its patterns, and those of the rules it includes."""
+    if not (rule.prefix or rule.include):
+        return rule
+    others = [load(other) for other in rule.include]
+    if odd := [other.name for other in others if other.format != rule.format or other.fields]:
+        raise RuleError(f"rule {rule.name}: {odd[0]} reads another format and cannot be included")
+    return replace(
+        rule,
+        prefix="",
+        patterns=tuple(
+            replace(pattern, match=_behind(rule.prefix, pattern.match)) for pattern in rule.patterns
+        )
+        + tuple(pattern for other in others for pattern in other.patterns),
+        ignore=tuple(_behind(rule.prefix, text) for text in rule.ignore)
+        + tuple(text for other in others for text in other.ignore),
+    )
+
+
+def _behind(prefix: str, match: str) -> str:
+    return f"^{prefix}{match[1:]}" if match.startswith("^") else match
 
 
 def check(rule: Rule) -> list[str]:

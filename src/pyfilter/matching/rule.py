@@ -38,6 +38,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["syslog", "line", "json"] = "line"
     tags: tuple[str, ...] = ()  # syslog identifiers; format is then syslog
     fields: dict[str, str] = {}  # json: placeholder -> name of the field
+    prefix: str = ""  # what stands before every message: put behind the ^ of each pattern
+    include: tuple[str, ...] = ()  # rules that come along whose patterns are this rule's, too
     patterns: tuple[Pattern, ...] = ()
     ignore: tuple[str, ...] = ()  # messages that never match, whatever patterns say
     samples: tuple[Sample, ...] = ()

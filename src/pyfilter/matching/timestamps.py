@@ -18,7 +18,7 @@ _ZONE = r"(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,4})?"
 _FORMS = {
     "A": rf"{_WEEKDAY}{_MONTH} [ \d]?\d {_CLOCK}(?: [A-Z]{{3,4}})? \d{{4}}",
     "R": rf"{_WEEKDAY}\d{{1,2}} {_MONTH} \d{{4}} {_CLOCK}{_ZONE}",
-    "I": rf"(?:{_WEEKDAY})?\d{{4}}-\d\d-\d\d[T _]{_CLOCK}{_ZONE}",
+    "I": rf"(?:{_WEEKDAY})?\d{{4}}-\d\d-\d\d(?:[T _]{_CLOCK}|  \d:\d\d:\d\d){_ZONE}",
     "S": rf"\d{{4}}/\d\d/\d\d {_CLOCK}{_ZONE}",
     "N": rf"\d\d-{_MONTH}-\d{{4}} {_CLOCK}{_ZONE}",
     "C": rf"\d\d/{_MONTH}/\d{{4}}:{_CLOCK}{_ZONE}",

@@ -1,0 +1,61 @@
+# Golden: every rule over its own samples, and over those of all others.
+import pytest
+
+from pyfilter.matching import library
+from pyfilter.matching.reading import Reader
+from pyfilter.matching.rule import Rule, Sample
+
+RULES = {name: library.load(name) for name in library.names()}
+READERS = {
+    name: Reader(rule, {pattern.kind for pattern in rule.patterns}) for name, rule in RULES.items()
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_gives_what_its_samples_say(name: str) -> None:
+    assert library.check(RULES[name]) == []
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_has_samples_that_match_and_that_must_not(name: str) -> None:
+    samples = RULES[name].samples
+    assert any(sample.ip for sample in samples)
+    assert any(not sample.ip and not sample.kind for sample in samples)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_says_where_its_service_logs_and_listens(name: str) -> None:
+    rule = RULES[name]
+    assert rule.title
+    assert rule.logpath or rule.journal
+    kinds = {pattern.kind for pattern in rule.patterns}
+    assert set(rule.kinds) <= kinds
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_other_rule_fits_a_sample_that_does_not_declare_it(name: str) -> None:
+    strangers = [
+        f"{other} fits {sample.line}"
+        for sample in RULES[name].samples
+        for other, reader in READERS.items()
+        if not _related(RULES[name], RULES[other])
+        and other not in sample.also
+        and reader.hit(_bytes(sample))
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_a_sample_declares_fits_it(name: str) -> None:
+    for sample in RULES[name].samples:
+        for other in sample.also:
+            assert READERS[other].hit(_bytes(sample)), f"{other} does not fit {sample.line}"
+
+
+def _related(one: Rule, other: Rule) -> bool:
+    """Say whether two rules share patterns by inclusion."""
+    return bool({one.name, *one.include} & {other.name, *other.include})
+
+
+def _bytes(sample: Sample) -> bytes:
+    return sample.line.encode("utf-8", "surrogateescape")
