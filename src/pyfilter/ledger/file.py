@@ -32,16 +32,16 @@ class File:
         self.path = path
         self._database: sqlite3.Connection | None = None
         self._inode = 0
-        self._trouble = ""  # of the last call; empty: it went well
+        self._trouble = {"writing": "", "reading": ""}  # of the last call; empty: it went well
         self._loss = ""  # what happened to an older file since the start
         try:
             self._connection()
         except (sqlite3.Error, OSError) as error:
-            self._failed(error)
+            self._failed(error, "writing")
 
     def health(self) -> str:
         """Return "ok" or "degraded: …"."""
-        trouble = self._trouble or self._loss
+        trouble = self._trouble["writing"] or self._trouble["reading"] or self._loss
         return f"degraded: {trouble}" if trouble else "ok"
 
     def close(self) -> None:
@@ -52,17 +52,22 @@ class File:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection; what SQLite or the system complains about becomes a LedgerError."""
+        """Lend the connection, or a view of a file that can only be read; raises LedgerError."""
         try:
-            yield self._connection()
+            database = self._connection()
         except (sqlite3.Error, OSError) as error:
-            raise self._failed(error) from error
-        self._trouble = ""
+            failure = self._failed(error, "reading")
+            with self._view(failure) as view:
+                yield view
+            return
+        with self._watched("reading"):
+            yield database
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection within one transaction, all or nothing."""
-        with self.reading() as database:
+        """Lend the connection within one transaction, all or nothing; raises LedgerError."""
+        with self._watched("writing"):
+            database = self._connection()
             database.execute("BEGIN IMMEDIATE")
             try:
                 yield database
@@ -71,6 +76,25 @@ class File:
                 with suppress(sqlite3.Error):
                     database.rollback()
                 raise
+
+    @contextmanager
+    def _watched(self, doing: str) -> Iterator[None]:
+        """Turn what SQLite or the system complains about into a LedgerError and note it."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed(error, doing) from error
+        self._trouble[doing] = ""
+
+    @contextmanager
+    def _view(self, failure: LedgerError) -> Iterator[sqlite3.Connection]:
+        """Lend the file as it was last closed (a disk that is full or read-only); else fail."""
+        address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        try:
+            with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as database:
+                yield database
+        except sqlite3.Error:
+            raise failure from None
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
@@ -118,19 +142,21 @@ class File:
             database.close()
             raise
         self._inode = self.path.stat().st_ino
+        self._trouble["reading"] = ""
         self.path.chmod(0o600)
         return database
 
-    def _failed(self, error: Exception) -> LedgerError:
+    def _failed(self, error: Exception, doing: str) -> LedgerError:
+        """Note what went wrong and do what helps against it; return it in words."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in CORRUPT:
             self._begin_anew()
-            self._trouble = ""
+            self._trouble[doing] = ""
             return LedgerError(f"the ledger failed: {self._loss}")
         if code not in PASSING:
             self.close()
-        self._trouble = f"{self.path}: {REASONS.get(code, str(error))}"
-        return LedgerError(f"the ledger failed: {self._trouble}")
+        self._trouble[doing] = f"{self.path}: {REASONS.get(code, str(error))}"
+        return LedgerError(f"the ledger failed: {self._trouble[doing]}")
 
     def _begin_anew(self) -> None:
         """Set a corrupt file aside, in the place of an earlier one, and take over what is sound."""
