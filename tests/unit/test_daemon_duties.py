@@ -2,6 +2,8 @@
 from pathlib import Path
 
 from pyfilter.daemon.duties import notes
+from pyfilter.daemon.parts import observing
+from pyfilter.firewalls import Observe
 from pyfilter.matching.rule import Rule
 from pyfilter.settings import Settings
 from pyfilter.settings.tree import RuleSettings
@@ -21,3 +23,10 @@ def test_a_rule_that_stands_in_with_the_journal_says_so(tmp_path: Path) -> None:
     ]
     log.touch()
     assert notes(settings) == ["mind the gap"]
+
+
+def test_observing_marks_every_rule_so_that_nothing_outlives_it() -> None:
+    settings = Settings(rules={"ssh": RuleSettings(rule=Rule(name="ssh"))})
+    seen = observing(settings)
+    assert seen.firewall == Observe()
+    assert seen.rules["ssh"].observe

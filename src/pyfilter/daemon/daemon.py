@@ -124,8 +124,9 @@ class Daemon:
         settings = load(self.settings.path or None)
         if self.parts.firewall.name == "observe":
             settings = observing(settings)
-        self.take_over(assign(settings, self.parts.clock))
+        duties = assign(settings, self.parts.clock)
         self.settings = settings
+        self.take_over(duties)
         protection = self.parts.enforcer.protection
         protection.configured = settings.ignoreip
         protection.rebuild()
@@ -167,7 +168,9 @@ def run(settings: Settings, *, observe: bool = False) -> None:
     """Open the parts and run until told to stop; raises FirewallError, RuleError."""
     place = Place(settings.runtime_dir)
     try:
-        asyncio.run(_main(observing(settings) if observe else settings, place))
+        if observe or isinstance(settings.firewall, Observe):
+            settings = observing(settings)
+        asyncio.run(_main(settings, place))
     finally:
         place.close()
 

@@ -41,8 +41,13 @@ class Parts(Struct, frozen=True):
 
 
 def observing(settings: Settings) -> Settings:
-    """Return settings under which nothing is banned: every rule only says what it would do."""
-    return replace(settings, firewall=Observe())
+    """Return settings under which nothing is banned: every rule only says what it would do.
+
+    The rules are marked too, so that no later run takes such a ban from ledger or blacklist for one
+    in force, and no other server hears of it.
+    """
+    rules = {name: replace(rule, observe=True) for name, rule in settings.rules.items()}
+    return replace(settings, firewall=Observe(), rules=rules)
 
 
 def server_name(settings: Settings) -> str:
