@@ -61,10 +61,8 @@ def _open_all(path: str, real: str) -> list[Tail]:
 
 
 def _first_after(tails: list[Tail], marks: tuple[Mark, ...]) -> int:
-    """Return the first file with lines that came after what was read, which is gone."""
-    at = min(mark.at for mark in marks) - _TICK
-    if any(mark.offset for mark in marks):
-        return len(tails) - 1
+    """Return the first file that was written after we read last, when what we read is gone."""
+    at = max(mark.at for mark in marks) - _TICK
     later = (n for n, tail in enumerate(tails) if os.fstat(tail.fd).st_mtime_ns >= at)
     return next(later, len(tails) - 1)
 

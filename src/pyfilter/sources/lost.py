@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from pyfilter.sources.marks import fits as matches
 from pyfilter.sources.paths import rotations
 from pyfilter.sources.tail import Tail, open_log
 
@@ -41,13 +42,16 @@ def copies(tail: Tail, known: Callable[[Tail], bool]) -> list[Tail]:
         head = os.pread(copy.fd, 256, 0)
         return bool(head) and os.pread(tail.fd, len(head), 0) != head
 
-    found = _rotated(tail.path, tail.real, fits)
-    if not tail.offset:
+    found, mark = _rotated(tail.path, tail.real, fits), tail.unpassed
+    if not tail.offset and mark is None:
         return found
-    while found and not tail.same_as(found[0].fd):  # the first goes on where we were,
+    while found and not (matches(mark, found[0].fd) if mark else tail.same_as(found[0].fd)):
         found.pop(0).close()
-    if found:
-        found[0].place(tail.offset)  # any others were made by further truncations
+    if found:  # the first goes on where we were, any others were made by further truncations
+        found[0].place(tail.offset)
+        found[0].until = tail.until
+        if mark:
+            found[0].resume(mark)
     return found
 
 

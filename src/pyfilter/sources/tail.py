@@ -60,7 +60,7 @@ class Tail:
     def take(self) -> Piece | None:
         """Return the next lines; None when the file was truncated or rewritten under us."""
         again = self.offset < self.seen
-        if again and self._seen_mark is not None and not fits(self._seen_mark, self.fd):
+        if self.unpassed is not None and not fits(self.unpassed, self.fd):
             return None
         old = again or self.offset < self.until
         edge = (self.seen if again else self.until) if old else self.offset + BLOCK
@@ -94,9 +94,14 @@ class Tail:
         self.place(start)
         self._hole = True
 
+    @property
+    def unpassed(self) -> Mark | None:
+        """Return the mark of an earlier life that is still ahead."""
+        return self._seen_mark if self.offset < self.seen else None
+
     def mark(self) -> Mark:
-        if self._seen_mark is not None and self.offset < self.seen:
-            return self._seen_mark
+        if self.unpassed is not None:
+            return self.unpassed
         dev, ino = self.key
         return Mark(
             path=self.path,
