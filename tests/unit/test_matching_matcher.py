@@ -62,3 +62,23 @@ def test_a_host_name_is_counted_and_never_an_event() -> None:
     line = b"Nov 22 05:21:20 web sshd[811]: Failed password for root from a.example port 22 ssh2\n"
     assert matcher.events(Block("test", line, NOW)) == []
     assert matcher.unattributable == 1
+
+
+@pytest.mark.parametrize("header", ["", "Nov 22 05:21:20 web app[811]: ", "1763875280.1 web app: "])
+@pytest.mark.parametrize(
+    "text", ["bad login from 192.0.2.1", '{"message": "bad login from 192.0.2.1"}']
+)
+def test_a_json_rule_reads_text_too_and_either_behind_a_header(header: str, text: str) -> None:
+    rule = library.convert(
+        {
+            "name": "app",
+            "format": "json",
+            "tags": ["app"],
+            "patterns": [{"match": "^bad login from <ip>$"}],
+        },
+        "app",
+    )
+    block = Block("test", f"{header}{text}\n".encode() * 9, NOW)
+    matcher = Matcher([(rule, ())])
+    assert [event.address for event in matcher.events(block)] == ["192.0.2.1"] * 9
+    assert matcher.events(block) == matcher.plain(block)

@@ -56,7 +56,9 @@ class Reader:
             pattern for pattern in rule.patterns if pattern.kind in wanted or pattern.weight == 0
         )
         self._compiled: list[Compiled | None] = [None] * len(self.chosen)
-        self.header = compile_header(rule.tags) if rule.format == "syslog" else None
+        tagged = compile_header(rule.tags) if rule.tags else None
+        self.header = tagged if rule.format == "syslog" else None
+        self._tagged = tagged  # before a line or a JSON object it may stand or not
         self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
 
     def prepare(self) -> None:
@@ -94,15 +96,15 @@ class Reader:
     def message(self, line: bytes) -> Message | None:
         """Return what patterns are held against, None when the line is not this rule's at all."""
         line = line.removesuffix(b"\r")
-        if self.rule.format == "json":
-            return self._from_json(line)
-        if self.header is None:
-            return Message(line)
-        header = read_header(self.header, line)
-        if header is None:
+        header = read_header(self._tagged, line) if self._tagged else None
+        if header:
+            text, repeats = unrepeated(line[header.end :])
+            message = Message(text, header.stamp, header.pid, repeats)
+        elif self.header:
             return None
-        text, repeats = unrepeated(line[header.end :])
-        return Message(text, header.stamp, header.pid, repeats)
+        else:
+            message = Message(line)
+        return self._from_json(message) if self.rule.format == "json" else message
 
     def outline(self, line: bytes, index: int) -> tuple[str, ...]:
         """Return a line's message with the captures of a pattern taken out, () if it cannot be."""
@@ -145,15 +147,18 @@ class Reader:
             index,
         )
 
-    def _from_json(self, line: bytes) -> Message | None:
+    def _from_json(self, message: Message) -> Message | None:
+        """Return what the fields of an object say; text that is no object is itself the message."""
         try:
-            table = msgspec.json.decode(line)
+            table = msgspec.json.decode(message.text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+            return message
+        if not isinstance(table, dict):
+            return message
         names = {"message": "message", **self.rule.fields}
         fields = {key: _field(table, name) for key, name in names.items()}
         text = fields.pop("message")
-        return Message(text, fields=fields) if text else None
+        return message._replace(text=text, fields=fields) if text else None
 
 
 def _is_address(raw: bytes) -> bool:

@@ -36,7 +36,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     title: str = ""
     format: Literal["syslog", "line", "json"] = "line"
-    tags: tuple[str, ...] = ()  # syslog identifiers; format is then syslog
+    tags: tuple[str, ...] = ()  # syslog identifiers; of a line or JSON: if it has a header
     fields: dict[str, str] = {}  # json: placeholder -> name of the field
     prefix: str = ""  # what stands before every message: put behind the ^ of each pattern
     include: tuple[str, ...] = ()  # rules that come along whose patterns are this rule's, too
