@@ -24,19 +24,13 @@ def open_past(
     tails = _open_all(path, real)
     current = tails[-1] if tails and tails[-1].name == real else None
     marked = _match(tails, marks)
+    read_at = max((mark.at for mark in marks), default=0)
     first = min((tails.index(tail) for tail in marked), default=len(tails))
-    if marks and not marked:
-        first = _first_after(tails, marks)
     kept = []
     for number, tail in enumerate(tails):
-        tail.until = os.fstat(tail.fd).st_size
-        mark = marked.get(tail)
-        if mark:
-            tail.resume(mark)
-        elif number < first < len(tails):
-            tail.seen = tail.until
-        unread = tail.seen if number >= first else None
-        _place(tail, unread, since, stamp, mark)
+        later = number > first or tail is current
+        unread = _unread(tail, marked.get(tail), read_at, later=later) if marks else None
+        _place(tail, unread, since, stamp, marked.get(tail))
         if tail is current or tail.offset < tail.until:
             kept.append(tail)
         else:
@@ -44,13 +38,24 @@ def open_past(
     return kept
 
 
+def _unread(tail: Tail, mark: Mark | None, read_at: int, *, later: bool) -> int | None:
+    """Return where lines begin that no earlier life took; None when it took them all."""
+    if mark:
+        tail.resume(mark)
+        return mark.offset
+    if later or os.fstat(tail.fd).st_mtime_ns >= read_at - _TICK:
+        return 0
+    tail.seen = tail.until
+    return None
+
+
 def _open_all(path: str, real: str) -> list[Tail]:
     tails = []
     for name in rotations(real)[-_ROTATED:]:
         with suppress(OSError):  # gone again, or not for us to read
-            tails.append(Tail(path, open_log(name), real, name))
+            tails.append(_as_it_is(Tail(path, open_log(name), real, name)))
     try:
-        tails.append(Tail(path, open_log(real), real))
+        tails.append(_as_it_is(Tail(path, open_log(real), real)))
     except FileNotFoundError:
         return tails
     except OSError:
@@ -60,11 +65,9 @@ def _open_all(path: str, real: str) -> list[Tail]:
     return tails
 
 
-def _first_after(tails: list[Tail], marks: tuple[Mark, ...]) -> int:
-    """Return the first file that was written after we read last, when what we read is gone."""
-    at = max(mark.at for mark in marks) - _TICK
-    later = (n for n, tail in enumerate(tails) if os.fstat(tail.fd).st_mtime_ns >= at)
-    return next(later, len(tails) - 1)
+def _as_it_is(tail: Tail) -> Tail:
+    tail.until = os.fstat(tail.fd).st_size
+    return tail
 
 
 def _match(tails: list[Tail], marks: tuple[Mark, ...]) -> dict[Tail, Mark]:

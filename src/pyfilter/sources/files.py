@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
+from pyfilter.errors import SourceError
 from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
 from pyfilter.sources.marks import decode, encode
@@ -49,6 +50,8 @@ class FileSource:
                         await asyncio.sleep(0)  # other sources come between two blocks
                 self._polling = watch.polling
                 ready.extend(self._open.follow(await watch.changes(self._open.patience())))
+        except OSError as error:
+            raise SourceError(f"{self.name} cannot be followed: {error}") from error
         finally:
             self._open.close()
             watch.close()

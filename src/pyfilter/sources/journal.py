@@ -95,7 +95,11 @@ class JournalSource:
             self._explain(trouble)
             return
         where = f"--cursor={after.cursor}" if after else f"--since=@{self._since(since):.6f}"
-        child = await Child.start([where, *self._matches], self._directory)
+        try:
+            child = await Child.start([where, *self._matches], self._directory)
+        except OSError as error:
+            self._explain(f"journalctl cannot be started: {error.strerror}")
+            return
         cutter = Cutter(_MAX_ENTRY)
         self._state, self._detail = "ok", ""
         try:

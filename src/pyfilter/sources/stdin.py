@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 from msgspec import Struct
 
+from pyfilter.errors import SourceError
 from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
 from pyfilter.sources.lines import BLOCK, Cutter, without_overlong
@@ -60,6 +61,12 @@ class StdinSource:
 
     async def _chunk(self) -> bytes:
         """Return what is there, waiting for it if need be; nothing at the end."""
+        try:
+            return await self._read()
+        except OSError as error:
+            raise SourceError(f"standard input cannot be read: {error.strerror}") from error
+
+    async def _read(self) -> bytes:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         try:
