@@ -83,6 +83,9 @@ class SmallOffice:
     def disallow(self, entry: str) -> bool:
         return self.protection.allowances.pop(entry, None) is not None
 
+    def examine(self) -> Iterator[str]:
+        yield from ("", "rule sshd misreads 'x': []")
+
     def rules_of(self, source: str) -> list[str]:
         return ["sshd"]
 

@@ -27,6 +27,7 @@ _WHERE = {
     "rules": "rules",
     "geo": "geo",
     "import": "importing",
+    "doctor": "doctor",
     "serve": "serving",
     "bouncers": "serving",
     "completion": "completion",

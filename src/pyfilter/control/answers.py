@@ -148,6 +148,11 @@ class AllowedAnswer(Struct, frozen=True, tag="allowed", tag_field="is"):
     entries: list[AllowedRow]
 
 
+class ExaminedAnswer(Struct, frozen=True, tag="examined", tag_field="is"):
+    samples: int
+    wrong: list[str]  # one sentence each
+
+
 class ReloadAnswer(Struct, frozen=True, tag="reload", tag_field="is"):
     warnings: list[str]
 
@@ -177,6 +182,7 @@ Answer = (
     | OutcomesAnswer
     | WhyAnswer
     | AllowedAnswer
+    | ExaminedAnswer
     | ReloadAnswer
     | Happening
 )

@@ -1,5 +1,5 @@
 # What the control socket needs of the daemon; whoever has these attributes can be served.
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from pyfilter.addresses import Address, Network
@@ -132,6 +132,10 @@ class Office(Protocol):
 
     def disallow(self, entry: str) -> bool:
         """Take a run-time entry back; say whether there was one."""
+        ...
+
+    def examine(self) -> Iterator[str]:
+        """Run every active rule's samples; yield what is wrong, "" for a sample that is right."""
         ...
 
     def rules_of(self, source: str) -> Sequence[str]:

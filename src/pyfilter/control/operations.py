@@ -1,6 +1,5 @@
 # What each request does to the office; no request takes the event loop for long.
 import asyncio
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pyfilter.addresses import Address, Network, is_host, network, parsed
@@ -13,6 +12,8 @@ from pyfilter.control.answers import (
     OutcomesAnswer,
     ReloadAnswer,
 )
+from pyfilter.control.entries import canonical
+from pyfilter.control.examining import examined
 from pyfilter.control.office import Office, Outcome
 from pyfilter.control.overview import status
 from pyfilter.control.pages import Pages
@@ -24,6 +25,7 @@ from pyfilter.control.requests import (
     AskStatus,
     AskWhy,
     BanSubjects,
+    Examine,
     ListBans,
     Reload,
     Request,
@@ -42,9 +44,6 @@ _LONGEST = 100 * 366 * 86400.0  # seconds that a ban may last if not for ever
 _MOST_GRACES = 10_000
 _CHUNK = 500  # decisions between two turns of the event loop
 _WIDEST = {4: 8, 6: 19}  # shorter prefixes hold whole registries: only by force
-_NAME = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*\.)*[A-Za-z0-9_-]*[A-Za-z]\.?", re.ASCII
-)
 
 
 class Operations:
@@ -79,11 +78,12 @@ class Operations:
                 return await why(self._office, request)
             case AllowList():
                 return self._allowed()
+            case Examine():
+                return await examined(self._office)
         raise RefusedError("the daemon does not know this request: restart it after an update")
 
     @property
     def ring(self) -> Ring:
-        """Return what followers are told from."""
         return self._office.ring
 
     async def _apply(self, decisions: list[Decision], *, force: bool = False) -> list[Outcome]:
@@ -191,7 +191,7 @@ class Operations:
         return self._office.now() + seconds
 
     async def _allow(self, request: AllowAdd, user: str) -> OutcomesAnswer:
-        entry = _entry(request.entry)
+        entry = canonical(request.entry)
         until = self._end(request.seconds)
         note = visible(request.note, _LONGEST_WORDS)
         self._office.allow(Allowance(entry, until, note, user))
@@ -205,7 +205,7 @@ class Operations:
         return OutcomesAnswer([*rows, *(OutcomeRow(one, True, "released") for one in freed)])
 
     def _disallow(self, request: AllowRemove) -> OutcomesAnswer:
-        entry = _entry(request.entry)
+        entry = canonical(request.entry)
         if self._office.disallow(entry):
             return OutcomesAnswer([OutcomeRow(entry, done=True)])
         why = "not on the allowlist"
@@ -238,13 +238,3 @@ def _lifted(
 
 def _subjects(texts: Iterable[str]) -> list[Network]:
     return list(dict.fromkeys(network(text) for text in texts))
-
-
-def _entry(text: str) -> str:
-    """Return an allowlist entry in canonical text; host names in lower case."""
-    try:
-        return network(text)
-    except AddressError:
-        if not _NAME.fullmatch(text):
-            raise
-        return text.lower().rstrip(".")

@@ -70,6 +70,12 @@ class AllowList(Struct, frozen=True, tag="allowed", tag_field="do", forbid_unkno
     needs: ClassVar[Role] = "viewer"
 
 
+class Examine(Struct, frozen=True, tag="examine", tag_field="do", forbid_unknown_fields=True):
+    """Each active rule's samples through the daemon's own matchers."""
+
+    needs: ClassVar[Role] = "viewer"
+
+
 class Reload(Struct, frozen=True, tag="reload", tag_field="do", forbid_unknown_fields=True):
     needs: ClassVar[Role] = "admin"
 
@@ -93,6 +99,7 @@ Request = (
     | AllowAdd
     | AllowRemove
     | AllowList
+    | Examine
     | Reload
     | Follow
 )

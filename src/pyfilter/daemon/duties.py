@@ -1,5 +1,5 @@
 # Which sources are read for which rules, and the matcher and detectors of each.
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from msgspec import Struct
 from pyfilter import detection, sources
 from pyfilter.interfaces import Clock, Source
 from pyfilter.matching.matcher import Matcher
+from pyfilter.model import Block
 from pyfilter.pipeline import Watch
 from pyfilter.protection import Protection
 from pyfilter.settings import Settings
@@ -85,3 +86,18 @@ def merged(old: Duties, new: Duties) -> Duties:
         for name, watch in new.watches.items()
     }
     return Duties(watches, new.matchers, {**new.sources, **kept}, new.unread)
+
+
+def examined(duties: Duties, now: float) -> Iterator[str]:
+    """Run each active rule's samples through its own matcher; yield what is wrong, or ""."""
+    for source, matcher in duties.matchers.items():
+        for reader in matcher.readers:
+            kinds = {pattern.kind for pattern in reader.chosen}
+            for sample in reader.rule.samples:
+                if sample.ip is None or (sample.kind and sample.kind not in kinds):
+                    continue
+                line = sample.line.encode("utf-8", "surrogateescape") + b"\n"
+                events = matcher.events(Block(source, line, now, live=False))
+                found = [event.address for event in events if event.rule == reader.rule.name]
+                right = found == [sample.ip]
+                yield "" if right else f"rule {reader.rule.name} misreads {sample.line!r}: {found}"

@@ -1,9 +1,10 @@
 # The daemon as the control socket sees it (control.office.Office).
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyfilter.control.office import Locating, Sharing
 from pyfilter.control.ring import Ring
+from pyfilter.daemon.duties import examined
 from pyfilter.enforcer import Enforcer
 from pyfilter.interfaces import Ledger, Source
 from pyfilter.model import Allowance, Decision, Release
@@ -63,6 +64,9 @@ class DaemonOffice:
 
     def disallow(self, entry: str) -> bool:
         return self._daemon.parts.guard.disallow(entry)
+
+    def examine(self) -> Iterator[str]:
+        return examined(self._daemon.duties, self._daemon.parts.clock())
 
     async def reload(self) -> Sequence[str]:
         return await self._daemon.reload()
