@@ -204,7 +204,11 @@ def _places(rule: Rule) -> list[tuple[str, tuple[int, int], str, Slot]]:
             if (match := slot.where.search(sample.line)) and sample.ip not in match[1]
         ]
     reader = Reader(rule, {pattern.kind for pattern in rule.patterns})
-    return [place for place in found if reader.hit(_filled(place, "x"))]
+    return [
+        place
+        for place in found
+        if (hit := reader.hit(_filled(place, "x"))) and hit.pattern.weight > 0
+    ]
 
 
 def _filled(place: tuple[str, tuple[int, int], str, Slot], text: str) -> bytes:

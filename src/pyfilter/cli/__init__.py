@@ -23,7 +23,6 @@ _WHERE = {
     "reload": "deciding",
     "match": "matches",
     "explain": "explaining",
-    "replay": "replaying",
     "rules": "rules",
     "geo": "geo",
     "import": "importing",

@@ -24,19 +24,17 @@ class Guard:
         self._shown: list[Network] = []
 
     def load(self) -> None:
-        """Take up the allowances of an earlier run, and all else that the start must know."""
+        """Take up the allowances of an earlier run."""
         try:
             known = self.enforcer.ledger.allowances(self.enforcer.clock())
         except LedgerError as error:
             _log.error("The allowlist made at run time could not be read: %s", error)
-            known = []
+            return
         self._protection.allowances = {a.entry: a for a in known}
-        self._protection.surroundings = surroundings()
-        self._protection.rebuild()
-        self.sessions.refresh()
+        self.look_around()
 
     def look_around(self) -> None:
-        """Read own addresses, gateways, resolvers and sessions anew; tell the firewall."""
+        """Read own addresses, gateways, resolvers and sessions anew."""
         protection = self._protection
         around = surroundings()
         if around != protection.surroundings:

@@ -31,7 +31,7 @@ class Sites:
         self._window = Window(limits.findtime)
         self._table = Table(NETWORKS * self._each, self._window.live)
         self._evidence = Evidence(SITE)
-        room.tables.add(self._table)
+        room.tables.append(self._table)
 
     def failed(self, event: Event, network: Network) -> list[Offence]:
         """Count that a network failed, as often as it may; return the site's offence, if any."""

@@ -1,7 +1,6 @@
 # What is counted of every subject, bounded: the oldest are dropped first, those near a limit last.
 from collections.abc import Callable
 from itertools import islice
-from weakref import WeakSet
 
 from pyfilter.detection.marks import ECHO, PORT, WEIGHT, total, weight_of
 
@@ -17,11 +16,11 @@ STEP = 16_384  # subjects dropped in one go for want of room: some 10 ms
 SWEPT = 2 * STEP  # subjects looked at in one sweep
 
 
-def join_usual(row: Row, mark: int, port: int) -> Row:
+def join_usual(row: Row, mark: int, port: int, most: int) -> Row:
     """Return a row joined by a mark of weight 1 that is neither late nor early enough to end marks.
 
-    The row itself when the mark adds nothing; empty when it takes a closer look, because one of the
-    row's connections may be known by its pid alone.
+    The row itself when the mark adds nothing; empty when it takes a closer look: `most` or more
+    parts, or a connection that may be known by its pid.
     """
     if port and port in row:
         if mark & ECHO:
@@ -31,7 +30,7 @@ def join_usual(row: Row, mark: int, port: int) -> Row:
             if 0 in row or port in row[where + 1 :] or (row[where - 1] ^ mark) & WEIGHT:
                 return ()
             return (*row[: where - 1], *row[where + 1 :], mark, port)
-    if port and 0 in row:
+    if len(row) >= most or (port and 0 in row):
         return ()
     return (*row, mark, port)
 
@@ -127,7 +126,7 @@ class Room:
 
     def __init__(self, subjects: int = 1_000_000) -> None:
         self.bytes = subjects * SUBJECT
-        self.tables: WeakSet[Table] = WeakSet()  # a detector that is given up frees its own
+        self.tables: list[Table] = []
 
     def tidy(self) -> None:
         """Make sure that all tables together fit."""

@@ -89,8 +89,7 @@ class Reader:
         for index in range(len(self.chosen)):
             if among >> index & 1:
                 compiled = self._at(index)
-                found = self._captured(compiled, message)
-                if found is not None:
+                if found := self._captured(compiled, message):
                     return self._made(compiled, message, found, index)
         return None
 
