@@ -1,10 +1,11 @@
+import gc
 import subprocess
 import sys
 
 from pyfilter import detection
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.evidence import GENERATION, LONGEST
-from pyfilter.detection.table import STEP
+from pyfilter.detection.evidence import LONGEST
+from pyfilter.detection.table import EVENTS, FEWEST, STEP
 from pyfilter.interfaces import Detector
 from pyfilter.model import Event, Limits
 
@@ -94,11 +95,28 @@ def test_evidence_is_bounded_and_lines_are_cut() -> None:
     line = b"x" * 10_000
     odd = Event("web", host(1), 1.0, user="u" * 10_000, line=line)
     for _ in range(30):
-        detector.observe([odd] * (GENERATION // 10))
+        detector.observe([odd] * (EVENTS // 10))
     remembered = detector.recent(Network(host(1)))
-    assert GENERATION <= len(remembered) <= 2 * GENERATION
+    assert EVENTS // 4 <= len(remembered) <= 2 * EVENTS
     assert {len(event.line) for event in remembered} == {LONGEST}
     assert max(len(event.user) for event in remembered) <= LONGEST
+
+
+def test_many_rules_share_what_evidence_is_remembered() -> None:
+    room = detection.Room(ROOM)
+    detectors = [detection.open(Limits(maxretry=10**6), room) for _ in range(60)]
+    for detector in detectors:
+        detector.observe([Event("web", host(1), 1.0)] * EVENTS)
+    assert {len(each.recent(Network(host(1)))) for each in detectors} == {2 * FEWEST}
+
+
+def test_a_detector_that_is_given_up_leaves_its_room() -> None:
+    room = detection.Room(ROOM)
+    detector = detection.open(Limits(), room)
+    assert room.tables
+    del detector
+    gc.collect()
+    assert not room.tables
 
 
 MILLION = """

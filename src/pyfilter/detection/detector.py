@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.evidence import GENERATION, Evidence, evidence
+from pyfilter.detection.evidence import Evidence, evidence
 from pyfilter.detection.marks import (
     ECHO,
     ONE,
@@ -51,26 +51,28 @@ class EventDetector:
         self._limit = max(1, limits.maxretry) * UNIT
         self._most = PAIR * (max(1, limits.maxretry) - 1)  # a row this long is sure to be below it
         self._usual = 1.0 if self._most else NEVER  # the weight of events that need no closer look
+        self._lighter: dict[float, int] = {}  # weights below 1: what their marks are less
         self._table = Table(self._limit, counting.live)
         self._room = room
         self._evidence = Evidence(self._prefix)
         self._sites = Sites(limits, room) if limits.ipv6_prefix > SITE else None
-        room.tables.append(self._table)
+        room.tables.add(self._table)
 
     def observe(self, events: Sequence[Event]) -> list[Offence]:
         """Return the offences that these events complete."""
         offences: list[Offence] = []
-        for start in range(0, len(events), GENERATION):
-            chunk = events[start : start + GENERATION]
-            self._evidence.keep(chunk)
+        share = self._room.share()
+        for start in range(0, len(events), share):
+            chunk = events[start : start + share]
+            self._evidence.keep(chunk, share)
             self._count(chunk, offences)
             self._room.tidy()
         return offences
 
     def _count(self, events: Sequence[Event], offences: list[Offence]) -> None:
         """Count events, the usual ones here and now: a flood goes through this loop."""
-        counts, close, usual = self._table.counts, self._table.close, self._usual
-        span, edge = self._counting.span, self._counting.edge
+        counts, close, lighter = self._table.counts, self._table.close, self._lighter
+        span, edge, usual = self._counting.span, self._counting.edge, self._usual
         last, newest, base, floor, later, further = NEVER, 0, 0, 0, 0, 0
         for event in events:
             if event.at != last:
@@ -80,20 +82,20 @@ class EventDetector:
             mark = base | hash(event.pid) & PID | port
             if event.echo:
                 mark |= ECHO
-            key: str = event.address
-            if ":" in key:
-                key = self._six(event, offences)
+            key: str = event.address if ":" not in event.address else self._six(event, offences)
             held = counts.get(key)
-            if held is None:
-                if event.weight == usual and key not in close:
-                    counts[key] = mark
-                    continue
-            elif event.weight == usual and (port or not event.pid):
+            less = 0 if event.weight == usual else lighter.get(event.weight, -1)
+            if held is None and less >= 0 and key not in close:
+                counts[key] = mark - less
+                continue
+            if held is not None and less >= 0 and (port or not event.pid):
                 row = (held, held & PORT) if isinstance(held, int) else held
                 timely = floor <= row[edge] and row[-2] < later
-                if timely and (joined := join_usual(row, mark, port, self._most)):
+                if timely and (joined := join_usual(row, mark - less, port)):
                     counts[key] = joined if len(joined) > PAIR else joined[0]
                     further += len(joined) - len(row)
+                    if len(joined) > self._most and joined is not row:
+                        self._reach(event, key, joined[::PAIR], offences)
                     continue
             self._join(event, key, mark, offences)
         self._table.grown(further // PAIR, newest)
@@ -111,10 +113,16 @@ class EventDetector:
         marks = in_order(old, mark) if at_once or not old else self._counting.join(old, mark)
         if marks is old:
             return
-        if at_once or (PAIR * len(marks) > self._most and total(marks) >= self._limit):
+        self._table.keep(key, marks)
+        if at_once:
             offences += self._offences(event, Network(key), marks)
-        else:
-            self._table.keep(key, marks)
+        elif PAIR * len(marks) > self._most:
+            self._reach(event, key, marks, offences)
+
+    def _reach(self, event: Event, key: str, marks: Marks, offences: list[Offence]) -> None:
+        """Take note of an offence if marks reach the limit."""
+        if total(marks) >= self._limit:
+            offences += self._offences(event, Network(key), marks)
 
     def _offences(self, event: Event, subject: Network, marks: Marks) -> list[Offence]:
         """Return the offence of a subject, and that of its site; the subject's count restarts."""
@@ -139,6 +147,8 @@ class EventDetector:
         if weight == AT_ONCE:
             return WEIGHT
         units = thousandths(weight)
+        if units < UNIT < self._limit:
+            self._lighter[weight] = ONE - (units << WEIGHT_AT)
         self._most = min(self._most, PAIR * (-(-self._limit // units) - 1))
         return units << WEIGHT_AT
 

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 import msgspec
 
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.marks import ECHO, UNIT, WEIGHT, mark_of, time_of, weight_of
+from pyfilter.detection.marks import (
+    ECHO,
+    PID,
+    PORT,
+    STAMP_AT,
+    TICKS,
+    UNIT,
+    WEIGHT,
+    mark_of,
+    time_of,
+    weight_of,
+)
 from pyfilter.detection.prefixes import subject as subject_of
 from pyfilter.model import Event
 
 LONGEST = 500  # bytes of a line that are kept
 USER = 100  # characters of a user name that are kept of a longer line
-GENERATION = 3000  # events; two generations of long lines stay below 8 MB
 LINES = 20  # events of an offence that carry their lines
 
 
@@ -33,7 +43,8 @@ class Remembered:
     def of(self, subject: str) -> list[Event]:
         """Return the events of a subject; indexes those that came since it was last asked."""
         index = self._index
-        for event in self._events[self._indexed :]:
+        fresh = self._events[self._indexed :] if self._indexed < len(self._events) else ()
+        for event in fresh:
             key: str = event.address
             if ":" in key:
                 key = subject_of(event.address, self._prefix)
@@ -56,9 +67,9 @@ class Evidence:
         self._prefix = prefix
         self._old, self._young = Remembered(prefix), Remembered(prefix)
 
-    def keep(self, events: Sequence[Event]) -> None:
+    def keep(self, events: Sequence[Event], generation: int) -> None:
         """Remember events, a generation at most, until newer ones need their room."""
-        if len(self._young) + len(events) > GENERATION:
+        if len(self._young) + len(events) > generation:
             self._old, self._young = self._young, Remembered(self._prefix)
         self._young.extend(events)
 
@@ -75,7 +86,7 @@ def cut(event: Event) -> Event:
 
 
 def evidence(
-    event: Event, subject: Network, marks: Sequence[int], remembered: Sequence[Event]
+    event: Event, subject: Network, marks: Sequence[int], remembered: list[Event]
 ) -> tuple[Event, ...]:
     """Return one event for each mark, oldest first; a bare one where the event is forgotten.
 
@@ -83,29 +94,24 @@ def evidence(
     """
     last = cut(event)
     behind = next((n for n, each in enumerate(reversed(remembered)) if each == last), 0)
-    keyed = [(_key(each), each) for each in remembered[: len(remembered) - behind]]
-    keyed.reverse()
-    found = [_find(mark, keyed) or _bare(event.rule, subject, mark) for mark in reversed(marks)]
-    kept = [cut(each) for each in found[:LINES]]
-    kept += [msgspec.structs.replace(each, line=b"") for each in found[LINES:]]
-    kept.reverse()
-    kept.sort(key=lambda each: each.at)
-    return tuple(kept)
+    left = remembered[: len(remembered) - behind]
+    found = [_taken(mark, left) or _bare(event.rule, subject, mark) for mark in reversed(marks)]
+    found[LINES:] = [msgspec.structs.replace(each, line=b"") for each in found[LINES:]]
+    found.reverse()
+    return tuple(found)
 
 
-def _key(event: Event) -> int:
-    return mark_of(event) if event.weight > 0 else 0
-
-
-def _find(mark: int, keyed: list[tuple[int, Event]]) -> Event | None:
-    """Take the event of a mark out of `keyed`; an event may have taken over an echo's weight."""
-    loose = ~(WEIGHT | ECHO)
-    for mask in (-1, loose):
-        for where, (key, event) in enumerate(keyed):
-            if not (key ^ mark) & mask:
-                del keyed[where]
-                return event
-    return None
+def _taken(mark: int, left: list[Event]) -> Event | None:
+    """Take the newest event of a mark out of `left`."""
+    connection, ticks, second = mark & (PORT | PID), mark >> STAMP_AT, -1
+    for where in range(len(left) - 1, -1, -1):
+        event = left[where]
+        known = hash(event.port) & PORT | hash(event.pid) & PID
+        if known == connection and int(event.at * TICKS) == ticks:
+            if event.weight > 0 and not (mark_of(event) ^ mark) & (WEIGHT | ECHO):
+                return left.pop(where)
+            second = where if second < 0 and event.weight > 0 else second
+    return left.pop(second) if second >= 0 else None  # one that took over an echo's weight
 
 
 def _bare(rule: str, subject: Network, mark: int) -> Event:

@@ -31,7 +31,8 @@ class Sites:
         self._window = Window(limits.findtime)
         self._table = Table(NETWORKS * self._each, self._window.live)
         self._evidence = Evidence(SITE)
-        room.tables.append(self._table)
+        self._room = room
+        room.tables.add(self._table)
 
     def failed(self, event: Event, network: Network) -> list[Offence]:
         """Count that a network failed, as often as it may; return the site's offence, if any."""
@@ -48,7 +49,7 @@ class Sites:
         if any(not (each ^ mark) & PID and each & WEIGHT >= mark & WEIGHT for each in old):
             return []  # a network counts once, however often it offends
         marks = self._window.join(old, mark) if old else (mark,)
-        self._evidence.keep([event])
+        self._evidence.keep([event], self._room.share())
         if total(marks) < self._table.limit:
             self._table.keep(whole, marks)
             return []

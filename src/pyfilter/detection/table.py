@@ -1,6 +1,7 @@
 # What is counted of every subject, bounded: the oldest are dropped first, those near a limit last.
 from collections.abc import Callable
 from itertools import islice
+from weakref import WeakSet
 
 from pyfilter.detection.marks import ECHO, PORT, WEIGHT, total, weight_of
 
@@ -13,14 +14,16 @@ Held = int | Row
 SUBJECT = 176  # bytes that a subject with one mark takes, dict and text included
 MARK = 130  # bytes that each further mark takes
 STEP = 16_384  # subjects dropped in one go for want of room: some 10 ms
+EVENTS = 3000  # events that all detectors together may remember in one generation,
+FEWEST = 250  # and how many each may, however many there are
 SWEPT = 2 * STEP  # subjects looked at in one sweep
 
 
-def join_usual(row: Row, mark: int, port: int, most: int) -> Row:
+def join_usual(row: Row, mark: int, port: int) -> Row:
     """Return a row joined by a mark of weight 1 that is neither late nor early enough to end marks.
 
-    The row itself when the mark adds nothing; empty when it takes a closer look: `most` or more
-    parts, or a connection that may be known by its pid.
+    The row itself when the mark adds nothing; empty when it takes a closer look, because one of the
+    row's connections may be known by its pid alone.
     """
     if port and port in row:
         if mark & ECHO:
@@ -30,7 +33,7 @@ def join_usual(row: Row, mark: int, port: int, most: int) -> Row:
             if 0 in row or port in row[where + 1 :] or (row[where - 1] ^ mark) & WEIGHT:
                 return ()
             return (*row[: where - 1], *row[where + 1 :], mark, port)
-    if len(row) >= most or (port and 0 in row):
+    if port and 0 in row:
         return ()
     return (*row, mark, port)
 
@@ -126,7 +129,11 @@ class Room:
 
     def __init__(self, subjects: int = 1_000_000) -> None:
         self.bytes = subjects * SUBJECT
-        self.tables: list[Table] = []
+        self.tables: WeakSet[Table] = WeakSet()  # a detector that is given up frees its own
+
+    def share(self) -> int:
+        """Return how many events one detector may remember in a generation."""
+        return max(FEWEST, EVENTS // max(1, len(self.tables)))
 
     def tidy(self) -> None:
         """Make sure that all tables together fit."""
