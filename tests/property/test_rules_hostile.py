@@ -158,6 +158,9 @@ SLOTS: dict[str, tuple[Slot, ...]] = {
         (r'^[^"]*UTC,"(\w+)",', doubled, True),
         (r'^[^"]*UTC,"\w+","(\w+)",', doubled, True),
     ),
+    "dropbear": _slots((r"user '(\w+)'", printable, False), (r"for '(\w+)'", printable, False)),
+    "pam": _slots((r" user=(\w+)$", printable, False), (r"tty=ftp ruser=(\w*)", printable, False)),
+    "sudo": _slots((r" user=(\w+)$", printable, False)),
     "named": _slots((r"\((\S+)\): query", helo, False), (r"'([\w.]+)/\w+/IN' denied", helo, False)),
 }
 
