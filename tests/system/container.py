@@ -1,10 +1,12 @@
-# A Debian 12 server, made once with debootstrap and booted with systemd-nspawn into the laboratory.
+# A Debian server, made once with debootstrap and booted with systemd-nspawn into the laboratory.
 import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,9 @@ CACHE = Path(os.environ.get("PYFILTER_TEST_CACHE", "/var/cache/pyfilter-tests"))
 NAME = "your-server"
 WHEELS = "/mnt/wheels"
 _MIRROR = "http://deb.debian.org/debian"
-_PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "sudo", "nano", "less", "git"),
-    *("python3", "python3-venv", "python3-pip", "nftables", "iptables", "ipset"),
-    *("openssh-server", "rsyslog", "logrotate", "redis-server", "ca-certificates"),
+_COMMON = (
+    *("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "sudo"),
+    *("python3", "python3-venv", "nftables", "openssh-server"),
 )
 _PIP = f"[global]\nno-index = true\nfind-links = {WHEELS}\ndisable-pip-version-check = true\n"
 
@@ -31,47 +32,58 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _debian() -> Path:
-    """Return the folder of a bare Debian 12; made at the first call (a minute or two)."""
-    key = hashlib.sha256(" ".join(_PACKAGES).encode()).hexdigest()[:12]
-    base, new = CACHE / f"bookworm-{key}", CACHE / f"bookworm-{key}.new"
-    with _locked():
-        if not base.exists():
-            run("rm", "-rf", str(new))
-            argv = ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
-            run(*argv, "bookworm", str(new), _MIRROR, timeout=1000)
-            run("sh", "-c", f"rm -rf {new}/var/cache/apt/archives/*.deb {new}/var/lib/apt/lists/*")
-            (new / "etc" / "machine-id").write_text("")
-            new.rename(base)
-    return base
+@dataclass(frozen=True)
+class Release:
+    """A release of Debian and what is on a server of it."""
+
+    suite: str
+    python: str
+    packages: tuple[str, ...]
+
+    def folder(self) -> Path:
+        """Return the folder of a bare system; made at the first call (a minute or two)."""
+        key = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:12]
+        base, new = CACHE / f"{self.suite}-{key}", CACHE / f"{self.suite}-{key}.new"
+        with _locked():
+            if not base.exists():
+                run("rm", "-rf", str(new))
+                argv = ["debootstrap", "--variant=minbase", f"--include={','.join(self.packages)}"]
+                run(*argv, self.suite, str(new), _MIRROR, timeout=1000)
+                run("sh", "-c", f"rm -rf {new}/var/cache/apt/archives/*.deb")
+                (new / "etc" / "machine-id").write_text("")
+                new.rename(base)
+        return base
+
+    def wheels(self) -> Path:
+        """Return a folder with the exact packages that run.sh installs, for this Python."""
+        lock = ROOT / "packaging" / "requirements.txt"
+        key = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+        wheels = CACHE / f"wheels-{self.python}-{key}"
+        with _locked():
+            if not wheels.exists():
+                new = CACHE / f"{wheels.name}.new"
+                argv = [sys.executable, "-m", "pip", "download", "-q", "-r", str(lock)]
+                argv += ["--only-binary=:all:", f"--python-version={self.python}", "-d", str(new)]
+                run(*argv, timeout=600)
+                new.rename(wheels)
+        return wheels
 
 
-def _wheels() -> Path:
-    """Return a folder with the exact packages that run.sh installs, for Debian 12's Python."""
-    lock = ROOT / "packaging" / "requirements.txt"
-    wheels = CACHE / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
-    with _locked():
-        if not wheels.exists():
-            new = wheels.with_suffix(".new")
-            argv = ["python", "-m", "pip", "download", "-q", "-r", str(lock), "-d", str(new)]
-            run(*argv, "--only-binary=:all:", "--python-version=3.11", timeout=600)
-            new.rename(wheels)
-    return wheels
+BOOKWORM = Release(
+    "bookworm",
+    "3.11",
+    (
+        *(*_COMMON, "nano", "less", "git", "python3-pip", "iptables", "ipset"),
+        *("rsyslog", "logrotate", "redis-server", "ca-certificates"),
+    ),
+)
+TRIXIE = Release("trixie", "3.13", _COMMON)  # OpenSSH 10, and the journal alone
 
 
 def clone_into(target: Path) -> None:
     """Copy the checkout as git would clone it, with what is not committed yet."""
     target.mkdir(parents=True)
-    listed = [
-        "git",
-        "-C",
-        str(ROOT),
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "-c", "-o", "--exclude-standard"]
     files = subprocess.run(listed, capture_output=True, check=True).stdout
     argv = ["tar", "-C", str(ROOT), "--null", "--ignore-failed-read", "-T", "-", "-c"]
     packed = subprocess.run(argv, input=files, stdout=subprocess.PIPE, check=True).stdout
@@ -81,9 +93,11 @@ def clone_into(target: Path) -> None:
 class Debian:
     """A machine that can be switched on and off; its disk stays until the end of the test."""
 
-    def __init__(self, netns: str, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, netns: str, folder: Path, stack: ExitStack, release: Release = BOOKWORM
+    ) -> None:
         self.netns, self.root = netns, folder / "root"
-        self._log, self._wheels, self._stack = folder / "boot.log", _wheels(), stack
+        self._log, self._wheels, self._stack = folder / "boot.log", release.wheels(), stack
         layers = folder / "layers"
         for part in (self.root, layers):
             part.mkdir()
@@ -91,7 +105,7 @@ class Debian:
         stack.callback(run, "umount", "--lazy", str(layers))
         for name in ("upper", "work"):
             (layers / name).mkdir()
-        options = f"lowerdir={_debian()},upperdir={layers}/upper,workdir={layers}/work"
+        options = f"lowerdir={release.folder()},upperdir={layers}/upper,workdir={layers}/work"
         run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
         stack.callback(run, "umount", "--lazy", str(self.root))
         # On an overlay journalctl is not woken by what journald writes.

@@ -139,3 +139,10 @@ def test_a_stopped_daemon_goes_within_two_seconds_and_its_bans_stay(
     assert guard.stop(signal.SIGTERM, within=2) == 0
     assert guard.blocks(attacker, SERVER_V4)
     assert attacker.v4[0] in guard.elements()
+
+
+def test_an_idle_daemon_is_small(guard: Shield) -> None:
+    assert guard.daemon is not None
+    status = Path(f"/proc/{guard.daemon.pid}/status").read_text()
+    resident = int(status.partition("VmRSS:")[2].split()[0])
+    assert resident <= 60 * 1024, status
