@@ -1,4 +1,5 @@
 # The quick ways through a block give exactly what a line-by-line, `re`-only reader gives.
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,3 +124,17 @@ def test_a_known_peer_is_found_or_nobody(lines: list[str]) -> None:
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     found = {event.address for event in MATCHERS["sshd"][0].events(Block("test", data, NOW))}
     assert "192.0.2.66" not in found
+
+
+@pytest.mark.parametrize("name", library.names())
+@pytest.mark.parametrize("live", [True, False])
+def test_blocks_of_a_rules_samples_mean_what_its_lines_mean(name: str, live: bool) -> None:
+    rule = library.load(name)
+    matcher = Matcher([(rule, ())])
+    lines = [sample.line.replace("\n", " ") for sample in rule.samples]
+    data = "".join(f"{line}\n" for line in lines * 9).encode("utf-8", "surrogateescape")
+    block = Block("test", data, NOW, live)
+    expected = matcher.plain(block)
+    for _ in range(4):
+        assert matcher.events(block) == expected
+        matcher._dense = not matcher._dense

@@ -12,6 +12,7 @@ from pyfilter.matching.ways import Rows, Ways, compile_ways, shape_of, stamped
 from pyfilter.model import Block, Event
 
 _KEEP = 4096  # headers remembered
+_LONG = 1024  # bytes of a line that is too long to learn from
 _ELSEWHERE = -2  # the reader of a header that is nobody's, or of more than one
 
 Head = tuple[int, float | None]  # (the one reader whose header it is, its time)
@@ -37,7 +38,7 @@ class Bulk:
 
     def learn(self, reader: int, index: int, line: bytes) -> None:
         """Note that a line was left to a reader, whose pattern of that index took it."""
-        if self.ways.able and self.ways.learn(reader, index, line):
+        if self.ways.able and len(line) < _LONG and self.ways.learn(reader, index, line):
             self._made.clear()
 
     def read(self, lines: Sequence[bytes], text: str, block: Block) -> Found:

@@ -84,6 +84,7 @@ def _behind(prefix: str, match: str) -> str:
 def check(rule: Rule) -> list[str]:
     """Run a rule over its own samples; return what is wrong, one sentence each."""
     matcher = Matcher([(rule, {pattern.kind for pattern in rule.patterns})])
+    matcher.readers[0].prepare()
     return [
         f"sample {sample.line!r}: {wrong}"
         for sample in rule.samples

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from pyfilter.matching.tree import Alt, Anchor, Char, Group, Node, Repeat, Seq
 
-_MOST = 24  # texts in a set
+_MOST = 200  # texts in a set
 _LONGEST = 48
-_SHORTEST = 4  # a shorter text is in too many lines
+_SHORTEST = 3  # a shorter text is in too many lines
 _ENOUGH = 16  # longer than this a text gets no rarer
 _COMMON = re.compile(rb"[ :\[\]0-9.]*(?: from | port | for | user )?[ :\[\]0-9.]*")
 _LETTERS = 26
+_VARIED = {"time", "ip", "host", "port", "pid", "user"}  # no text to be found in these
 
 
 class Cover(NamedTuple):
@@ -23,7 +24,7 @@ class Cover(NamedTuple):
     def worth(self) -> float:
         """Return how rare the texts are likely to be; 0 means useless."""
         shortest = min((_rarity(text) for text in self.texts), default=0)
-        return 0.0 if shortest < _SHORTEST else min(shortest, _ENOUGH) - len(self.texts) / 4
+        return 0.0 if shortest < _SHORTEST else min(shortest, _ENOUGH) - len(self.texts) / 80
 
 
 def best_cover(node: Node, broken: bytes = b"") -> Cover | None:
@@ -33,7 +34,14 @@ def best_cover(node: Node, broken: bytes = b"") -> Cover | None:
     """
     found = [cover for cover in _covers(node)[1] for cover in _pieces(cover, broken)]
     best = max(found, key=Cover.worth, default=None)
-    return best if best and best.worth() > 0 else None
+    return Cover(_fewest(best.texts), best.caseless) if best and best.worth() > 0 else None
+
+
+def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
+    """Leave out texts that hold another one of them."""
+    return frozenset(
+        text for text in texts if not any(other in text for other in texts if other != text)
+    )
 
 
 def _rarity(text: bytes) -> int:
@@ -98,8 +106,8 @@ def _covers(node: Node) -> tuple[set[bytes] | None, list[Cover], bool]:
             return (found[0], [], found[1]) if found else (None, [], False)
         case Anchor(_):
             return {b""}, [], False
-        case Group(_, inner):
-            return _covers(inner)
+        case Group(name, inner):
+            return (None, [], False) if name in _VARIED else _covers(inner)
         case Seq(parts):
             return _sequence(parts)
         case Alt(options):
@@ -137,7 +145,7 @@ def _choice(options: Iterable[Node]) -> tuple[set[bytes] | None, list[Cover], bo
     if None in best or len({cover.caseless for cover in best if cover}) > 1:
         return None, [], False
     together = frozenset().union(*(cover.texts for cover in best if cover))
-    return None, [Cover(together, caseless)] if len(together) <= 2 * _MOST else [], False
+    return None, [Cover(together, caseless)] if len(together) <= _MOST else [], False
 
 
 def _repeat(inner: Node, low: int, high: int) -> tuple[set[bytes] | None, list[Cover], bool]:

@@ -2,6 +2,7 @@
 # and an expression for Python `re` on bytes comes out.
 import re
 import warnings
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -55,23 +56,46 @@ PLACEHOLDERS: dict[str, Node] = {
 Outline = tuple[str, ...]  # text, name of a capture, text, name, …, text
 
 
-class Compiled(Struct, frozen=True):
+class Compiled(Struct, frozen=True, dict=True):
     """A pattern ready for use; `body` has no anchors, which the engine adds."""
 
     pattern: Pattern
     body: Node | None  # None: an expression of the user's own that only Python `re` reads
-    regex: re.Pattern[bytes]  # whole message, or, for a regex pattern, anywhere in the line
     names: tuple[str, ...]  # what it captures
 
+    @cached_property
+    def regex(self) -> re.Pattern[bytes]:
+        """For the whole message or, if its groups are named by position, anywhere in the line.
 
-def compile_pattern(rule: Rule, pattern: Pattern) -> Compiled:
-    """Return a pattern ready for use. Raises RuleError that names rule, pattern and reason."""
+        Made when first needed: most never are.
+        """
+        if self.pattern.groups or self.body is None:
+            return _compile_own(self.pattern.match)
+        return re.compile(emit(self.body, named).encode("latin-1"), re.ASCII)
+
+
+def compile_pattern(rule: Rule, pattern: Pattern, *, checked: bool = True) -> Compiled:
+    """Return a pattern ready for use. Raises RuleError that names rule, pattern and reason.
+
+    What was checked before (a rule that comes along, by its tests) need not be again: to prove that
+    no line can make an expression slow takes longer than all the rest.
+    """
     try:
-        if pattern.groups:
-            return _own(pattern)
-        return _anchored(rule, pattern)
+        found = _own(pattern) if pattern.groups else _anchored(rule, pattern)
+        if checked:
+            _check(found)
     except (ExpressionError, re.error, ValueError, OverflowError, RecursionError) as error:
         raise RuleError(f"rule {rule.name}: pattern {pattern.match!r}: {error}") from None
+    return found
+
+
+def _check(compiled: Compiled) -> None:
+    body = compiled.body
+    if body is None:
+        return
+    why = explodes(body) if compiled.pattern.groups else danger(body)
+    if why or not compiled.regex:
+        raise ExpressionError(why)
 
 
 def whole(text: str) -> Node:
@@ -96,26 +120,24 @@ def _anchored(rule: Rule, pattern: Pattern) -> Compiled:
         raise ExpressionError("it has no address: write <ip> or <host> where the service writes it")
     if "ip" in names and "host" in names:
         raise ExpressionError("it has both <ip> and <host>; one of them is the address")
-    if why := danger(body):
-        raise ExpressionError(why)
-    expression = emit(body, named).encode("latin-1")
-    return Compiled(pattern, body, re.compile(expression, re.ASCII), names)
+    return Compiled(pattern, body, names)
 
 
 def _own(pattern: Pattern) -> Compiled:
     """Take an expression over as it stands; its groups are named by position."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python will read otherwise one day
-        regex = re.compile(pattern.match.encode("utf-8", "surrogateescape"))
+    regex = _compile_own(pattern.match)
     names = pattern.groups
     if len(names) != regex.groups:
         raise ValueError(f"it has {regex.groups} groups and {len(names)} names for them")
     if not {"ip", "host", "either"} & {*names}:
         raise ValueError("none of its groups is an address (ip, host or either)")
-    body = _read(pattern.match)
-    if body is not None and (why := explodes(body)):
-        raise ValueError(why)
-    return Compiled(pattern, body, regex, names)
+    return Compiled(pattern, _read(pattern.match), names)
+
+
+def _compile_own(expression: str) -> re.Pattern[bytes]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python will read otherwise one day
+        return re.compile(expression.encode("utf-8", "surrogateescape"))
 
 
 def _read(expression: str) -> Node | None:

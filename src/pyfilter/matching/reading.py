@@ -62,9 +62,9 @@ class Reader:
         self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
 
     def prepare(self) -> None:
-        """Compile every pattern now. Raises RuleError."""
-        for index in range(len(self.chosen)):
-            self._at(index)
+        """Check every pattern, also for what lines could make it slow. Raises RuleError."""
+        for pattern in self.chosen:
+            compile_pattern(self.rule, pattern)
 
     @property
     def patterns(self) -> tuple[Compiled, ...]:
@@ -72,10 +72,11 @@ class Reader:
         return tuple(self._at(index) for index in range(len(self.chosen)))
 
     def _at(self, index: int) -> Compiled:
-        """Compile a pattern when it is first needed: most never are."""
         found = self._compiled[index]
         if found is None:
-            found = self._compiled[index] = compile_pattern(self.rule, self.chosen[index])
+            found = self._compiled[index] = compile_pattern(
+                self.rule, self.chosen[index], checked=False
+            )
         return found
 
     def hit(self, line: bytes, among: int = -1) -> Hit | None:

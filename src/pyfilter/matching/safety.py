@@ -1,5 +1,7 @@
 # Matching: refuses expressions that a hostile line could make slow. An expression is dangerous when
 # two of its repeats can share the same text in more than one way (Weber & Seidl's criteria).
+from collections.abc import Iterable
+
 from pyfilter.matching.automaton import Automaton
 from pyfilter.matching.tree import ANY, FOREVER, Char, Group, Node, Repeat, Seq
 
@@ -19,10 +21,11 @@ def danger(node: Node) -> str:
     loops = _components(automaton.follow)
     if automaton.doubled or any(_exponential(automaton, loop) for loop in loops):
         return _NESTED
-    if any(
-        one is not other and _polynomial(automaton, one, other) for one in loops for other in loops
-    ):
-        return _SHARED
+    for one in loops:
+        ahead = _reachable(automaton.follow, one)
+        later = (other for other in loops if other is not one and not other.isdisjoint(ahead))
+        if any(_polynomial(automaton, one, other) for other in later):
+            return _SHARED
     return ""
 
 
@@ -44,24 +47,42 @@ def _before_the_rest(node: Node) -> Node:
 
 
 def _components(follow: list[set[int]]) -> list[frozenset[int]]:
-    """Return the sets of states that can reach themselves."""
-    reach = [_reachable(follow, state) for state in range(len(follow))]
-    found = {
-        frozenset(other for other in reach[state] if state in reach[other])
-        for state in range(len(follow))
-        if state in reach[state]
-    }
-    return sorted(found, key=min)
+    """Return the sets of states that can reach themselves (Tarjan's algorithm)."""
+    order: dict[int, int] = {}
+    low: dict[int, int] = {}
+    path: list[int] = []
+    found = []
+    for root in range(len(follow)):
+        work = [(root, iter(follow[root]))] if root not in order else []
+        while work:
+            state, ahead = work[-1]
+            if state not in order:
+                order[state] = low[state] = len(order)
+                path.append(state)
+            following = next((other for other in ahead if other not in order), None)
+            if following is not None:
+                work.append((following, iter(follow[following])))
+                continue
+            work.pop()
+            low[state] = min([low[state], *(low[other] for other in follow[state] if other in low)])
+            if low[state] == order[state]:
+                cut = path.index(state)
+                loop = frozenset(path[cut:])
+                del path[cut:]
+                if len(loop) > 1 or state in follow[state]:
+                    found.append(loop)
+                for member in loop:
+                    low[member] = len(follow)  # finished: no way back for others
+    return found
 
 
-def _reachable(follow: list[set[int]], start: int) -> set[int]:
-    seen: set[int] = set()
-    todo = list(follow[start])
+def _reachable(follow: list[set[int]], start: Iterable[int]) -> set[int]:
+    seen = set(start)
+    todo = list(seen)
     while todo:
-        state = todo.pop()
-        if state not in seen:
-            seen.add(state)
-            todo.extend(follow[state] - seen)
+        fresh = follow[todo.pop()] - seen
+        seen |= fresh
+        todo.extend(fresh)
     return seen
 
 

@@ -19,14 +19,14 @@ class Probe(Struct, frozen=True, array_like=True):
 
     expression: bytes
     flags: int
-    patterns: int  # by bit; patterns are numbered through all readers of a source
+    patterns: tuple[int, ...]  # numbered through all readers of a source
 
 
 class Plan(Struct, frozen=True, array_like=True):
     """What is scanned for."""
 
     probes: tuple[Probe, ...]
-    always: int  # patterns that no probe stands for, by bit: every line may fit them
+    always: tuple[int, ...]  # patterns that no probe stands for: every line may fit them
     database: bytes
 
 
@@ -40,17 +40,18 @@ class Candidates(Struct, gc=False):
 
 def plan(readers: Sequence[Reader]) -> Plan:
     """Return what to scan for. Raises RuleError when a pattern is wrong."""
-    probes: dict[tuple[bytes, int], int] = {}
-    always, number = 0, 0
+    probes: dict[tuple[bytes, int], list[int]] = {}
+    always, number = [], 0
     for reader in readers:
         for compiled in reader.patterns:
             found = _probes(reader, compiled)
             for key in found:
-                probes[key] = probes.get(key, 0) | 1 << number
-            always |= 0 if found else 1 << number
+                probes.setdefault(key, []).append(number)
+            if not found:
+                always.append(number)
             number += 1
-    listed = tuple(Probe(*key, patterns) for key, patterns in probes.items())
-    return Plan(listed, always, hs.dumpb(_compile(listed)) if listed else b"")
+    listed = tuple(Probe(*key, tuple(patterns)) for key, patterns in probes.items())
+    return Plan(listed, tuple(always), hs.dumpb(_compile(listed)) if listed else b"")
 
 
 def _probes(reader: Reader, compiled: Compiled) -> list[tuple[bytes, int]]:
@@ -78,7 +79,7 @@ def _literal(cover: Cover, text: bytes) -> tuple[bytes, int]:
 
 def _takes(expression: bytes, flags: int) -> bool:
     try:
-        _compile((Probe(expression, flags, 0),))
+        _compile((Probe(expression, flags, ()),))
     except hs.error:
         return False
     return True
@@ -95,12 +96,16 @@ def _compile(probes: tuple[Probe, ...]) -> hs.Database:
     return database
 
 
+def _bits(numbers: Sequence[int]) -> int:
+    return sum(1 << number for number in set(numbers))
+
+
 class Scanner:
     """Finds candidate lines."""
 
     def __init__(self, planned: Plan) -> None:
-        self._masks = [probe.patterns for probe in planned.probes]
-        self.always = planned.always
+        self._masks = [_bits(probe.patterns) for probe in planned.probes]
+        self.always = _bits(planned.always)
         self._database = None
         if planned.database:
             self._database = hs.loadb(planned.database, hs.HS_MODE_BLOCK)
