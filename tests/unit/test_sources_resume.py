@@ -196,3 +196,30 @@ async def test_the_place_of_a_file_that_is_away_is_kept(log: Path) -> None:
     async with reading(files(log, stamp=first_number), position) as reader:
         await reader.lines(numbered(0, 20))
         assert reader.again == numbered(0, 10)
+
+
+async def test_a_copy_that_was_read_further_than_its_original_is_not_repeated(log: Path) -> None:
+    append(log, numbered(0, 10))
+    position = await life(log, numbered(0, 10))
+    append(log, numbered(10, 20))
+    shutil.copyfile(log, log.with_name("auth.log.2"))
+    os.truncate(log, 0)
+    log.rename(log.with_name("auth.log.1"))
+    async with reading(files(log, stamp=no_stamp), position) as reader:
+        await reader.lines(numbered(10, 20))
+        further = reader.source.position()
+    append(log, numbered(20, 30))
+    async with reading(files(log, stamp=no_stamp), further) as reader:
+        await reader.lines(numbered(20, 30))
+
+
+async def test_a_line_written_late_to_the_old_file_hides_no_newer_file(log: Path) -> None:
+    append(log, numbered(0, 10))
+    position = await life(log, numbered(0, 10))
+    log.rename(log.with_name("auth.log.2"))
+    append(log, numbered(20, 30))
+    log.rename(log.with_name("auth.log.1"))
+    append(log.with_name("auth.log.2"), numbered(10, 20))
+    async with reading(files(log, stamp=no_stamp), position) as reader:
+        await reader.until(lambda: reader.data.count(b"\n") >= 20)
+    assert sorted(reader.data.splitlines()) == sorted(numbered(10, 30).splitlines())

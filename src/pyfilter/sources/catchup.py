@@ -78,10 +78,10 @@ def _match(tails: list[Tail], marks: tuple[Mark, ...]) -> dict[Tail, Mark]:
             continue
         same = [tail for tail in tails if tail.key[1] == mark.ino]
         copies = [tail for tail in tails if tail.key[1] != mark.ino]
-        for tail in same + copies:
-            if tail not in marked and fits(mark, tail.fd):
-                marked[tail] = mark
-                break
+        tail = next((tail for tail in same + copies if fits(mark, tail.fd)), None)
+        known = marked.get(tail) if tail else None
+        if tail and (known is None or known.offset < mark.offset):
+            marked[tail] = mark  # of a copy and of what was copied, the one that was read further
     return marked
 
 

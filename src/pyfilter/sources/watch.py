@@ -52,7 +52,8 @@ class Watch:
     def file(self, path: str, fd: int) -> int:
         """Watch an opened file, whatever its name becomes; -1 when it cannot be watched."""
         handle = self._add(path, _FILE, f"/proc/self/fd/{fd}")
-        if handle is None:
+        if handle is None:  # no /proc here, or no room
+            self._short.add(path)
             return -1
         self._files[handle.wd] = handle
         return handle.wd
