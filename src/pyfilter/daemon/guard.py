@@ -24,17 +24,19 @@ class Guard:
         self._shown: list[Network] = []
 
     def load(self) -> None:
-        """Take up the allowances of an earlier run."""
+        """Take up the allowances of an earlier run, and all else that the start must know."""
         try:
             known = self.enforcer.ledger.allowances(self.enforcer.clock())
         except LedgerError as error:
             _log.error("The allowlist made at run time could not be read: %s", error)
-            return
+            known = []
         self._protection.allowances = {a.entry: a for a in known}
-        self.look_around()
+        self._protection.surroundings = surroundings()
+        self._protection.rebuild()
+        self.sessions.refresh()
 
     def look_around(self) -> None:
-        """Read own addresses, gateways, resolvers and sessions anew."""
+        """Read own addresses, gateways, resolvers and sessions anew; tell the firewall."""
         protection = self._protection
         around = surroundings()
         if around != protection.surroundings:
