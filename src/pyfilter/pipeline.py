@@ -44,11 +44,15 @@ class Pipeline:
             return []
         if not block.again:
             self._tell(events)
+        return self.decide(events, block.read_at)
+
+    def decide(self, events: Sequence[Event], now: float = 0.0) -> list[Ban]:
+        """Return the bans that events complete, dated now or, when that is later, by them."""
         bans = []
         for rule, failures in self._counted(events).items():
             offences = self.watches[rule].detector.observe(failures)
             first = {offence.subject: offence for offence in reversed(offences)}
-            judged = (self.judged(o, max(block.read_at, o.at)) for o in first.values())
+            judged = (self.judged(o, max(now, o.at)) for o in first.values())
             bans += [ban for ban in judged if ban is not None]
         self.banned_by.update(ban.rule for ban in bans)
         return bans

@@ -23,6 +23,7 @@ _WHERE = {
     "reload": "deciding",
     "match": "matches",
     "explain": "explaining",
+    "replay": "replaying",
     "rules": "rules",
     "geo": "geo",
     "import": "importing",
