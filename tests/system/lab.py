@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
-_RUNS = count(1)
+_RUNS, _CABLES = count(1), count(1)
 _PREPARE = """
 set -eu
 mount --make-rprivate /
@@ -154,7 +154,6 @@ class Lab:
         folder.mkdir(parents=True)
         self.folder = folder
         name = self._namespace("server")
-        run("ip", "-n", name, "addr", "add", f"{SERVER_V4}/32", "dev", "lo")
         self.server = house(name, folder, stack)
 
     def _namespace(self, role: str) -> str:
@@ -166,21 +165,31 @@ class Lab:
 
     def guest(self, role: str, v4: tuple[str, ...], v6: tuple[str, ...]) -> Wire:
         """Wire a new host to the server; it has these addresses and no other way out."""
-        host = Host(self._namespace(role))
-        port = f"to-{role}"[:15]
-        peer = ["type", "veth", "peer", "name", "uplink", "netns", host.name]
-        run("ip", "link", "add", "name", port, "netns", self.server.name, *peer)
-        run("ip", "-n", self.server.name, "link", "set", port, "up")
-        # Neighbours are asked for on the wire itself, so the IPv6 address must be there, not on lo.
-        run("ip", "-n", self.server.name, "addr", "add", f"{SERVER_V6}/128", "dev", port, "nodad")
-        run("ip", "-n", host.name, "link", "set", "uplink", "up")
-        for address in (*v4, *v6):
-            nodad = ["nodad"] if ":" in address else []
-            run("ip", "-n", host.name, "addr", "add", address, "dev", "uplink", *nodad)
-            run("ip", "-n", self.server.name, "route", "add", address, "dev", port)
-        for target in (SERVER_V4, SERVER_V6):
-            run("ip", "-n", host.name, "route", "add", target, "dev", "uplink")
-        return Wire(host, v4, v6)
+        wire = Wire(Host(self._namespace(role)), v4, v6)
+        self.plug(wire, self.server, SERVER_V4, SERVER_V6)
+        return wire
+
+    def plug(self, wire: Wire, server: Host, v4: str, v6: str = "") -> None:
+        """Lay a cable from a host to a server that it shall reach by these addresses."""
+        role = wire.host.name.rpartition("-")[2]
+        port, uplink = f"to-{role}"[:15], f"up{next(_CABLES)}"
+        peer = ["type", "veth", "peer", "name", uplink, "netns", wire.host.name]
+        run("ip", "link", "add", "name", port, "netns", server.name, *peer)
+        run("ip", "-n", server.name, "link", "set", port, "up")
+        run("ip", "-n", wire.host.name, "link", "set", uplink, "up")
+        # IPv6 neighbours are asked for on the wire itself, so the address must be there, not on lo.
+        for target in filter(None, (v4, v6)):
+            _add(server, port, target)
+        for address in (*wire.v4, *wire.v6):
+            _add(wire.host, uplink, address)
+            run("ip", "-n", server.name, "route", "add", address, "dev", port)
+        for target in filter(None, (v4, v6)):
+            run("ip", "-n", wire.host.name, "route", "add", target, "dev", uplink)
+
+
+def _add(host: Host, port: str, address: str) -> None:
+    nodad = ["nodad"] if ":" in address else []
+    run("ip", "-n", host.name, "addr", "add", address, "dev", port, *nodad)
 
 
 def own_mounts(netns: str, folder: Path, stack: ExitStack) -> Host:

@@ -23,6 +23,7 @@ class Reader:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         need("debootstrap", "systemd-nspawn", "nsenter", "git")
+        self._stack = stack
         self.lab = stack.enter_context(laboratory(folder, self._house))
         self.attacker = self.newcomer("attacker", "203.0.113.13", "2001:db8:bad::13")
         self.friend = self.newcomer("friend", "198.51.100.7", "2001:db8:f::7")
@@ -49,6 +50,15 @@ class Reader:
         config["settings"] |= settings
         path.write_text(json.dumps(config, indent=2))
 
+    def second_server(self) -> tuple[Debian, Host]:
+        """Set up another server that reaches the first, with the checkout in its place."""
+        wire = self.newcomer("web02", "198.51.100.20", "2001:db8:20::1")
+        folder = self.lab.folder / "web02"
+        folder.mkdir()
+        machine = Debian(wire.host.name, folder, self._stack)
+        clone_into(machine.root / "usr/local/PyFilter")
+        return machine, machine.switch_on()
+
     def edits(self, path: str, old: str, new: str) -> None:
         """Replace text in a file in place, as nano does."""
         file = self.file(path)
@@ -66,8 +76,7 @@ class Reader:
 
     def logged(self) -> str:
         """Return all that stands in the log folder."""
-        files = sorted(self.file("/usr/local/PyFilter/Log").rglob("*"))
-        return "".join(file.read_text() for file in files if file.is_file())
+        return text_of(self.file("/usr/local/PyFilter/Log"))
 
     def watches(self) -> bool:
         """Say whether what was started by hand is still there."""
@@ -76,6 +85,10 @@ class Reader:
     def console(self) -> str:
         console = self.file("/root/console")
         return console.read_text() if console.exists() else ""
+
+
+def text_of(folder: Path) -> str:
+    return "".join(file.read_text() for file in sorted(folder.rglob("*")) if file.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +244,55 @@ def test_step_12_bans_are_in_force_after_a_reboot(reader: Reader) -> None:
     assert reader.friend.reaches(SERVER_V4) == "connected"
 
 
+def shares(machine: Debian, name: str) -> None:
+    """Write what step 8 has the reader write into Config/config.json."""
+    path = machine.root / "usr/local/PyFilter/Config/config.json"
+    default = path.with_name("config.default.json")
+    config = json.loads((path if path.exists() else default).read_text())
+    config["settings"]["database"] = "redis"
+    config["redis"] = {
+        "host": SERVER_V4,
+        "password": "of redis",
+        "database": 0,
+        "sync_bans": {"active": True, "name": name, "check_time": 600},
+    }
+    path.write_text(json.dumps(config, indent=2))
+
+
+def test_step_8_bans_reach_every_server_of_the_same_redis(reader: Reader) -> None:
+    reader.types("pip3 install redis || true")
+    reader.edits("/etc/redis/redis.conf", "bind 127.0.0.1 -::1", "bind 0.0.0.0")
+    reader.edits("/etc/redis/redis.conf", "# requirepass foobared", 'requirepass "of redis"')
+    reader.types("systemctl restart redis-server")
+    machine, web02 = reader.second_server()
+    shares(reader.machine, "web01")
+    shares(machine, "web02")
+    reader.types("sudo systemctl restart PyFilter")
+    web02.run("/usr/local/PyFilter/install.sh", timeout=120)
+
+    early = reader.newcomer("early", "203.0.113.81", "2001:db8:81::1")
+    reader.lab.plug(early, web02, "192.0.2.20")
+    assert early.reaches("192.0.2.20") == "connected"
+    reader.attacks(early)
+    eventually(lambda: reader.blocked(early, "192.0.2.20"), "it is shut out there too", within=2)
+    log = machine.root / "usr/local/PyFilter/Log"
+    line = FOUND % (re.escape("203.0.113.81"), "web01")
+    eventually(lambda: re.search(line, text_of(log), re.MULTILINE), "the ban is told there")
+
+    web02.run("systemctl", "stop", "PyFilter")
+    late = reader.newcomer("late", "203.0.113.82", "2001:db8:82::1")
+    reader.lab.plug(late, web02, "192.0.2.20")
+    reader.attacks(late)
+    assert late.reaches("192.0.2.20") == "connected"
+    web02.run("systemctl", "start", "PyFilter")
+    eventually(lambda: reader.blocked(late, "192.0.2.20"), "a ban of meanwhile arrives", within=5)
+
+    web02.run("pyfilter", "unban", "203.0.113.81")
+    eventually(lambda: early.reaches(SERVER_V4) == "connected", "released everywhere", within=5)
+    assert early.reaches("192.0.2.20") == "connected"
+    assert reader.blocked(late)
+
+
 def test_without_an_auth_log_the_journal_is_read(reader: Reader) -> None:
     reader.types("systemctl stop rsyslog syslog.socket; rm /var/log/auth.log")
     reader.types("systemctl restart PyFilter")
@@ -241,7 +303,7 @@ def test_without_an_auth_log_the_journal_is_read(reader: Reader) -> None:
 
 def test_a_killed_service_comes_back(reader: Reader) -> None:
     first = reader.types("systemctl show -P MainPID PyFilter")
-    reader.types("systemctl kill --signal=KILL PyFilter")
+    reader.types(f"kill -KILL {first}")
     again = "systemctl show -P MainPID -P ActiveState PyFilter"
     eventually(
         lambda: "active\n" in (now := reader.types(again)) and first not in now, "it is restarted"
