@@ -83,13 +83,14 @@ class FileSource:
         if tail.fd < 0:
             return None
         try:
-            piece = tail.take()
+            missed = self._open.missed(tail)
+            piece = None if missed else tail.take()
         except OSError as error:
             self._open.failed(tail, error)
             return None
         if piece is None:
             ready.appendleft(tail)
-            ready.extendleft(self._open.rewritten(tail))
+            ready.extendleft(reversed(missed or self._open.rewritten(tail)))
             return None
         self._dropped += piece.dropped
         if piece.more and tail.closing is None:

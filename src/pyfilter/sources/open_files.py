@@ -64,6 +64,15 @@ class OpenFiles:
         written = [self._numbers[n] for n in changes.written if n in self._numbers]
         return sorted([*fresh, *written], key=lambda tail: tail.closing is None)
 
+    def missed(self, tail: Tail) -> list[Tail]:
+        """Return what was written to a file, copied and truncated before anything was taken."""
+
+        def known(copy: Tail) -> bool:
+            read = [old for old in self._closing if old.path == tail.path and old.offset]
+            return self._known(copy) or any(old.same_as(copy.fd) for old in read)
+
+        return [] if tail.offset or tail.name != tail.real else self._adopt(copies(tail, known))
+
     def rewritten(self, tail: Tail) -> list[Tail]:
         """Begin a truncated file anew; return what still holds the lines that it lost."""
         found = self._adopt(copies(tail, self._known))
@@ -131,7 +140,6 @@ class OpenFiles:
             with suppress(OSError):
                 status = os.lstat(real)
                 wanted.setdefault((status.st_dev, status.st_ino), (path, real))
-        present = list(self._current.values())
         fresh = self._retire(wanted)
         places = found.missing | found.files
         for path, real in places.items():
@@ -141,7 +149,7 @@ class OpenFiles:
                 self._current[key].path, self._current[key].real = path, real
             else:
                 fresh += self._open_new(path, real, since)
-        return [copy for tail in present for copy in self._adopt(self._copies(tail))] + fresh
+        return fresh
 
     def _retire(self, wanted: dict[_Key, tuple[str, str]]) -> list[Tail]:
         """Let files go that lost their name, and take those back that have one again."""
@@ -171,16 +179,7 @@ class OpenFiles:
         if before and not tail.offset:
             tail.place(after_edit(before, tail))
         tail.taken_at = since
-        return self._adopt([*self._copies(tail), tail])
-
-    def _copies(self, tail: Tail) -> list[Tail]:
-        """Find the copy of a file of which nothing was taken before it was truncated."""
-
-        def known(copy: Tail) -> bool:
-            read = [old for old in self._closing if old.path == tail.path and old.offset]
-            return self._known(copy) or any(old.same_as(copy.fd) for old in read)
-
-        return [] if tail.offset else copies(tail, known)
+        return self._adopt([tail])
 
     def _known(self, tail: Tail) -> bool:
         return (
