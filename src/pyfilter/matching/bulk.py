@@ -51,9 +51,9 @@ class Bulk:
         """Make events; the loop that a flood spends its time in, hence its look."""
         expression, rows = self._expression(shape, block.live)
         events, left, heads = list[Event](), Left(), dict[str, Head]()
-        live, at, add = block.live, block.read_at, events.append
+        live, at, add, plain = block.live, block.read_at, events.append, text.isascii()
         for number, match in enumerate(expression.finditer(text)):
-            row = rows.get(match.lastindex)
+            row = rows[match.lastindex or 0]
             if row is None:
                 left.append((len(events), number))
                 continue
@@ -70,7 +70,7 @@ class Bulk:
                 pid, who, user, port = pid or "", self._addresses(who), user or "", port or ""
                 if who is None:
                     continue
-            if not user.isascii():
+            if not plain and not user.isascii():
                 user = user.encode("latin-1").decode("utf-8", "backslashreplace")
             if not live:
                 at = self._time(stamp, owner[1], lines[number], block.read_at)
@@ -109,7 +109,7 @@ class Bulk:
 
     def _time(self, stamp: str | None, base: float | None, line: bytes, now: float) -> float:
         if stamp:
-            at = self._stamps(stamp.encode("latin-1"), now)
+            at = self._stamps.of_text(stamp, now)
         elif base is not None:
             return base
         else:

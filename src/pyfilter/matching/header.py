@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyfilter.matching.timestamps import STAMP
+from pyfilter.matching.forms import STAMP
 
 _NAME = r"[^\s\[\]()<>\"'=,;:]"  # of a host: an IPv6 address may hold colons, but not end in one
 _HOST = rf"(?:(?:{_NAME}|:(?! ))+ )?"

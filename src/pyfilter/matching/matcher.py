@@ -1,15 +1,18 @@
 # Matching: Block -> events, in the order of its lines. The scanner says which lines may concern a
 # rule, the bulk takes most of them at once, the rule's reader says what the others mean.
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
+from itertools import accumulate
 from pathlib import Path
 
 from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
-from pyfilter.matching.bulk import Bulk, Left
+from pyfilter.matching.bulk import Bulk
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
+from pyfilter.matching.scanner import NOBODY
 from pyfilter.matching.timestamps import Stamps
 from pyfilter.model import AT_ONCE, Block, Event
 
@@ -71,52 +74,50 @@ class Matcher:
     def _chosen(self, lines: list[bytes], masks: list[int], block: Block) -> list[Event]:
         """Return the events of candidate lines."""
         if len(lines) < _FEW:
-            left = [(0, number) for number in range(len(lines))]
-            return self._woven([], left, lines, dict(enumerate(masks)), block)
+            return self._woven([], [(0, *one) for one in enumerate(masks)], lines, block)
         text = b"\n".join(lines).decode("latin-1")
         events, left = self._bulk.read(lines, text, block)
-        return self._woven(events, left, lines, dict(enumerate(masks)), block)
+        masked = [(before, number, masks[number]) for before, number in left]
+        return self._woven(events, masked, lines, block)
 
     def _crowd(self, data: bytes, block: Block) -> list[Event]:
         """Return the events of a block most of whose lines matter."""
         lines = data.split(b"\n")
         events, left = self._bulk.read(lines, data.decode("latin-1"), block)
         masks = self._masks([lines[number] for _, number in left])
-        numbered = {left[index][1]: mask for index, mask in masks}
-        events = self._woven(events, left, lines, numbered, block)
+        events = self._woven(events, [(*left[index], mask) for index, mask in masks], lines, block)
         self._dense = len(events) * _SPARSE > len(lines)
         return events
 
-    def _masks(self, lines: list[bytes]) -> Iterator[tuple[int, int]]:
-        """Yield the numbers of lines that may concern patterns, and which."""
+    def _masks(self, lines: list[bytes]) -> list[tuple[int, int]]:
+        """Return the numbers of lines that may concern patterns, and which."""
         always = self._scanner.always
         data = b"\n".join(lines)
-        found = self._scanner.candidates(data, len(data))
-        masks = dict(zip(found.starts, found.masks, strict=True)) if found else {}
-        start = 0
-        for number, line in enumerate(lines):
-            mask = masks.get(start, 0) | always
-            if mask:
-                yield number, mask
-            start += len(line) + 1
+        found = self._scanner.candidates(data, len(data)) or NOBODY
+        if not always and not found.starts:
+            return []
+        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        if always:
+            masks = dict(zip(found.starts, found.masks, strict=True))
+            return [(n, masks.get(start, 0) | always) for n, start in enumerate(starts[:-1])]
+        places = (bisect_left(starts, start) for start in found.starts)
+        return list(zip(places, found.masks, strict=True))
 
     def _woven(
         self,
         events: list[Event],
-        left: Left,
+        left: list[tuple[int, int, int]],
         lines: list[bytes],
-        masks: dict[int, int],
         block: Block,
     ) -> list[Event]:
         """Return events with those of the lines left put in their places."""
         woven: list[Event] = []
         taken = 0
-        for before, number in left:
-            if mask := masks.get(number, 0):
-                woven += events[taken:before]
-                taken = before
-                woven += self._read(lines[number], mask, block)
-        return woven + events[taken:] if woven else events
+        for before, number, mask in left:
+            woven += events[taken:before]
+            taken = before
+            woven += self._read(lines[number], mask, block)
+        return woven + events[taken:] if left else events
 
     def _read(self, line: bytes, mask: int, block: Block) -> Iterator[Event]:
         for number, (shift, bits) in enumerate(self._bits):

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from pyfilter.errors import RuleError
 from pyfilter.matching.emit import emit, named
+from pyfilter.matching.forms import STAMP
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.matching.safety import danger, explodes
 from pyfilter.matching.syntax import ExpressionError, Parser
-from pyfilter.matching.timestamps import STAMP
 from pyfilter.matching.tree import (
     ANY,
     FOREVER,

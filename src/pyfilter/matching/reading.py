@@ -90,7 +90,8 @@ class Reader:
         for index in range(len(self.chosen)):
             if among >> index & 1:
                 compiled = self._at(index)
-                if found := self._captured(compiled, message):
+                found = self._captured(compiled, message)
+                if found is not None:
                     return self._made(compiled, message, found, index)
         return None
 

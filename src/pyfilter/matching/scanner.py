@@ -38,6 +38,9 @@ class Candidates(Struct, gc=False):
     masks: list[int]  # which patterns, by bit
 
 
+NOBODY = Candidates([], [], [])
+
+
 def plan(readers: Sequence[Reader]) -> Plan:
     """Return what to scan for. Raises RuleError when a pattern is wrong."""
     probes: dict[tuple[bytes, int], list[int]] = {}

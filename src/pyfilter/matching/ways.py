@@ -38,7 +38,7 @@ class Row(NamedTuple):
     strict: bool
 
 
-Rows = dict[int | None, Row]
+Rows = list[Row | None]  # by the number of the group that closed last
 
 
 class Ways:
@@ -49,7 +49,9 @@ class Ways:
         formats = {reader.rule.format for reader in readers}
         self.headed = formats == {"syslog"}
         self.able = formats in ({"syslog"}, {"line"}) and not any(
-            reader.rule.time_format or any(pattern.groups for pattern in reader.chosen)
+            reader.rule.time_format
+            or (reader.rule.tags and not self.headed)
+            or any(pattern.groups for pattern in reader.chosen)
             for reader in readers
         )
         self.chosen: list[Alternative] = []
@@ -141,7 +143,7 @@ def compile_ways(
     common = {"time": _NOTHING + 1, "head": base - 1, "pid": base} if headed else {}
     if headed and not timed:
         del common["time"]
-    rows: Rows = {}
+    rows: Rows = [None, None]  # the first group is that of lines which are left
     sources, place = [], base
     for way in ways:
         where = dict(common)
@@ -155,6 +157,7 @@ def compile_ways(
         one = way.pattern
         weight = AT_ONCE if one.ban else one.weight
         owner = way.reader if headed else -1
+        rows += [None] * (place + 1 - len(rows))
         rows[place] = Row(places, owner, names[way.reader], weight, one.kind, one.echo, way.strict)
         sources.append(f"{way.source}()")
     expression = f"^()(?:{head}(?:{'|'.join(sources)})$|.*$)"
