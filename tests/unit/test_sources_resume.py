@@ -1,5 +1,6 @@
 # Where files are read from at start: the time asked for, the place of an earlier life, rotated files.
 import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -223,3 +224,24 @@ async def test_a_line_written_late_to_the_old_file_hides_no_newer_file(log: Path
     async with reading(files(log, stamp=no_stamp), position) as reader:
         await reader.until(lambda: reader.data.count(b"\n") >= 20)
     assert sorted(reader.data.splitlines()) == sorted(numbered(10, 30).splitlines())
+
+
+async def test_rotated_files_that_were_never_of_interest_stay_so(log: Path) -> None:
+    for number in range(3, 0, -1):
+        append(log.with_name(f"auth.log.{number}"), numbered(10 * (3 - number), 10 * (4 - number)))
+        os.utime(log.with_name(f"auth.log.{number}"), (1000 - number, 1000 - number))
+    append(log, numbered(2000, 2010))
+    resume = None
+    for _ in range(3):
+        async with reading(files(log, stamp=first_number), resume, since=1500) as reader:
+            await reader.lines(numbered(2000, 2010))
+            resume = reader.source.position()
+            assert resume is not None
+        # Some of what is remembered of rotated files may be lost: there is a limit to it.
+        marks = json.loads(resume.token)
+        resume = Position(resume.source, json.dumps([marks[0], marks[-1]]))
+    log.rename(log.with_name("auth.log.0"))
+    append(log, numbered(2010, 2020))
+    async with reading(files(log, stamp=first_number), resume, since=1500) as reader:
+        await reader.lines(numbered(2000, 2020))
+        assert reader.again == numbered(2000, 2010)

@@ -15,27 +15,29 @@ _UNREAD = 256 << 20  # bytes that were missed and are older than anybody asked f
 
 def open_past(
     path: str, real: str, marks: tuple[Mark, ...], since: float, stamp: Stamp
-) -> list[Tail]:
+) -> tuple[list[Tail], list[Mark]]:
     """Open a log and its rotated forms as far as they hold something to read, the oldest first.
 
-    To be read is what was written since `since`, and what is behind the marks. Raises OSError
-    when the log itself is there and cannot be opened.
+    To be read is what was written since `since`, and what is behind the marks. The marks that
+    are returned are of the files that hold nothing to read. Raises OSError when the log itself
+    is there and cannot be opened.
     """
     tails = _open_all(path, real)
     current = tails[-1] if tails and tails[-1].name == real else None
     marked = _match(tails, marks)
     read_at = max((mark.at for mark in marks), default=0)
-    first = min((tails.index(tail) for tail in marked), default=len(tails))
-    kept = []
+    last = max((tails.index(tail) for tail in marked), default=len(tails))
+    kept, done = [], []
     for number, tail in enumerate(tails):
-        later = number > first or tail is current
+        later = number > last or tail is current
         unread = _unread(tail, marked.get(tail), read_at, later=later) if marks else None
         _place(tail, unread, since, stamp, marked.get(tail))
         if tail is current or tail.offset < tail.until:
             kept.append(tail)
-        else:
-            tail.close()
-    return kept
+            continue
+        done.append(tail.mark())
+        tail.close()
+    return kept, [mark for mark in done if mark.offset]
 
 
 def _unread(tail: Tail, mark: Mark | None, read_at: int, *, later: bool) -> int | None:

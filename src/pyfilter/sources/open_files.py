@@ -191,15 +191,16 @@ class OpenFiles:
     def _open_past(self, path: str, real: str) -> list[Tail]:
         marks = tuple(mark for mark in self._marks if mark.path == path)
         try:
-            tails = open_past(path, real, marks, self._since, self._stamp)
+            tails, done = open_past(path, real, marks, self._since, self._stamp)
         except OSError as error:
             self._refuse(path, error)
             return []
         self._late.discard(path)
         if any(tail.real == real for tail in tails):
             self._marks = tuple(mark for mark in self._marks if mark.path != path)
-            here = {tail.key[1] for tail in tails}
+            here = {tail.key[1] for tail in tails} | {mark.ino for mark in done}
             self._done.extend(mark for mark in marks if mark.offset and mark.ino not in here)
+        self._done.extend(done)
         return self._adopt(tails)
 
     def _refuse(self, path: str, error: OSError) -> None:
