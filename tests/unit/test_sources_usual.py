@@ -17,6 +17,7 @@ needs_journald = pytest.mark.skipif(bool(missing()), reason=missing())
 def test_the_users_word_decides_what_is_read() -> None:
     usual, matches = ("/var/log/auth.log",), (OURS,)
     assert find(None, usual=usual, matches=matches) == Usual(usual, matches)
+    assert find(None, usual=usual, matches=matches, prefer="file") == Usual(usual, matches, "file")
     assert find(None) is None
     assert find((), usual=usual) is None
     assert find(("-",)) == Stdin()

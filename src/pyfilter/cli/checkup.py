@@ -94,6 +94,7 @@ def _log_of(name: str, rule: RuleSettings) -> Iterator[Finding]:
         usual=rule.rule.logpath,
         matches=rule.rule.journal,
         fallback=rule.fallback,
+        prefer=rule.rule.prefer,
     )
     of = f"rule {name}"
     if place is None:

@@ -35,6 +35,7 @@ def assign(settings: Settings, clock: Clock) -> Duties:
             usual=rule.rule.logpath,
             matches=rule.rule.journal,
             fallback=rule.fallback,
+            prefer=rule.rule.prefer,
         )
         if place is None:
             unread.append(name)

@@ -46,6 +46,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     kinds: tuple[str, ...] = ()  # on when the user names none; empty: all
     logpath: tuple[str, ...] = ()  # usual files and globs, the likeliest first
     journal: tuple[str, ...] = ()  # journal matches on trusted fields, any of which is enough
+    prefer: Literal["journal", "file"] = "journal"  # of the two; all usual files, or the journal
     ports: tuple[str, ...] = ()
     time_format: str = ""  # of the time in expressions of an original PyFilter (strptime)
     statuses: tuple[str, ...] = ()  # of those, the HTTP status must be one of these

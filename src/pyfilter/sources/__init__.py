@@ -1,4 +1,6 @@
 # Where lines come from; this union is the only list of sources.
+from typing import Literal
+
 from pyfilter.sources.files import Files
 from pyfilter.sources.journal import Journal
 from pyfilter.sources.stdin import Stdin
@@ -15,15 +17,16 @@ def find(
     usual: tuple[str, ...] = (),
     matches: tuple[str, ...] = (),
     fallback: bool = False,
+    prefer: Literal["journal", "file"] = "journal",
 ) -> SourceSettings | None:
     """Return what to read for a rule; None when it is to read nothing.
 
     `logpath` is the user's word (None: find it, "-": standard input), `usual` and `matches`
-    are the rule's own files and journal matches. With `fallback` the journal stands in while
+    are the rule's own files and journal matches, `prefer` says which it trusts to be written. With `fallback` the journal stands in while
     none of the user's files is there.
     """
     if logpath is None:
-        return Usual(usual, matches) if usual or matches else None
+        return Usual(usual, matches, prefer) if usual or matches else None
     if not logpath:
         return None
     if "-" in logpath:
