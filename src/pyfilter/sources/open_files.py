@@ -66,12 +66,9 @@ class OpenFiles:
 
     def missed(self, tail: Tail) -> list[Tail]:
         """Return what was written to a file, copied and truncated before anything was taken."""
-
-        def known(copy: Tail) -> bool:
-            read = [old for old in self._closing if old.path == tail.path and old.offset]
-            return self._known(copy) or any(old.same_as(copy.fd) for old in read)
-
-        return [] if tail.offset or tail.name != tail.real else self._adopt(copies(tail, known))
+        if tail.offset or tail.name != tail.real:
+            return []
+        return self._adopt(copies(tail, self._known_or_copied))
 
     def rewritten(self, tail: Tail) -> list[Tail]:
         """Begin a truncated file anew; return what still holds the lines that it lost."""
@@ -103,10 +100,8 @@ class OpenFiles:
         """Return the state and what there is to say about it."""
         words = [f"{path}: {reason}" for path, reason in sorted(self._refused.items())]
         words += [f"waiting for {path}" for path in self._missing]
-        if self._refused:
-            return "denied", "; ".join(words)
-        if self._current:
-            return "ok", "; ".join(words)
+        if self._refused or self._current:
+            return "denied" if self._refused else "ok", "; ".join(words)
         return "waiting", "; ".join(words) or f"waiting for {' '.join(self._paths)}"
 
     def lag(self) -> int:
@@ -133,7 +128,7 @@ class OpenFiles:
         return found
 
     def _rescan(self, changes: Changes) -> list[Tail]:
-        since, moved = self._looked, None if changes.everything else changes.moved
+        since, moved = self._looked, None if changes.blind else changes.moved
         found = self._scan()
         wanted: dict[_Key, tuple[str, str]] = {}
         for path, real in found.files.items():
@@ -143,7 +138,8 @@ class OpenFiles:
         fresh = self._retire(wanted)
         places = found.missing | found.files
         for path, real in places.items():
-            fresh += self._adopt(unseen(path, real, moved, since, self._known))
+            known = self._known_or_copied if moved is None else self._known
+            fresh += self._adopt(unseen(path, real, moved, since, known))
         for key, (path, real) in wanted.items():
             if key in self._current:
                 self._current[key].path, self._current[key].real = path, real
@@ -186,6 +182,12 @@ class OpenFiles:
             tail.key in self._current
             or any(tail.key == old.key for old in self._closing)
             or any(mark.ino == tail.key[1] and fits(mark, tail.fd) for mark in self._done)
+        )
+
+    def _known_or_copied(self, tail: Tail) -> bool:
+        read = (*self._closing, *self._current.values())
+        return self._known(tail) or any(
+            old.path == tail.path and old.offset and old.same_as(tail.fd) for old in read
         )
 
     def _open_past(self, path: str, real: str) -> list[Tail]:

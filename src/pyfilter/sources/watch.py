@@ -30,7 +30,8 @@ class Changes(Struct):
     closed: set[int]  # files that a writer let go of
     moved: dict[str, str]  # paths that files were moved to -> the first ones they had meanwhile
     names: bool = False  # files came, went, or may be read now
-    everything: bool = False  # nobody knows: look at all
+    everything: bool = False  # look at all, whether or not something changed
+    blind: bool = False  # nobody watched: what happened is not known
 
 
 class Watch:
@@ -91,14 +92,15 @@ class Watch:
         if self._inotify is None:
             await asyncio.sleep(POLL if patience is None else patience)
             self._open()
-            changes.everything = True
+            changes.everything = changes.blind = True
             return changes
         try:
             async with asyncio.timeout(patience):
                 event: Event | None = await self._inotify.get()
         except TimeoutError:
             changes.everything = True
-            return changes
+            changes.blind = self.polling
+            event = self._inotify.sync_get()
         while event is not None:  # take along what has come already
             self._sort(event, changes)
             event = self._inotify.sync_get()
@@ -147,7 +149,7 @@ class Watch:
                 changes.written.add(number)
                 changes.closed.add(number)
         elif mask & _LOST:
-            changes.names = changes.everything = True
+            changes.names = changes.everything = changes.blind = True
         elif number in self._names:
             self._sort_folder(number, mask, event, changes)
 
