@@ -1,33 +1,40 @@
 # Matching: what can be proved of expressions, so that a quicker way of reading a line may be taken
-# where it provably gives the same.
+# where it provably gives the same. What would take long to prove counts as unproved.
 from pyfilter.matching.automaton import Automaton, pairs
-from pyfilter.matching.tree import Node
+
+_PATIENCE = 20_000  # pairs of states
 
 
-def disjoint(one: Node, other: Node) -> bool:
-    """Say whether it is certain that no text fits both."""
-    left, right = Automaton(one, wide=True), Automaton(other, wide=True)
-    if left.empty and right.empty:
+def disjoint(one: Automaton, other: Automaton) -> bool:
+    """Say whether it is certain that no text fits both; the automata must be wide."""
+    if one.empty and other.empty:
         return False
-    return not any(a in left.last and b in right.last for a, b in pairs(left, right))
+    for count, (a, b) in enumerate(pairs(one, other)):
+        if count > _PATIENCE or (a in one.last and b in other.last):
+            return False
+    return True
 
 
-def agree(narrow: Node, broad: Node) -> bool:
+def agree(narrow: Automaton, broad: Automaton) -> bool:
     """Say whether it is certain that where both fit a text, both capture the same of it."""
-    left, right = Automaton(narrow, wide=True), Automaton(broad, wide=True)
     seen: set[tuple[int, int]] = set()
-    todo = [(a, b) for a, b in pairs(left, right) if left.labels[a] != right.labels[b]]
+    todo = []
+    for count, (a, b) in enumerate(pairs(narrow, broad)):
+        if count > _PATIENCE:
+            return False
+        if narrow.labels[a] != broad.labels[b]:
+            todo.append((a, b))
     while todo:
         a, b = todo.pop()
         if (a, b) in seen:
             continue
         seen.add((a, b))
-        if a in left.last and b in right.last:
+        if (a in narrow.last and b in broad.last) or len(seen) > _PATIENCE:
             return False
         todo.extend(
             (c, d)
-            for c in left.follow[a]
-            for d in right.follow[b]
-            if left.masks[c] & right.masks[d] and (c, d) not in seen
+            for c in narrow.follow[a]
+            for d in broad.follow[b]
+            if narrow.masks[c] & broad.masks[d] and (c, d) not in seen
         )
     return True

@@ -14,7 +14,7 @@ _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _ZONE = r"(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,4})?"
 
 # Every form, the longer before those that begin alike. The first letter says how it is read.
-_FORMS = {
+FORMS = {
     "A": rf"{_WEEKDAY}{_MONTH} [ \d]?\d {_CLOCK}(?: [A-Z]{{3,4}})? \d{{4}}",
     "R": rf"{_WEEKDAY}\d{{1,2}} {_MONTH} \d{{4}} {_CLOCK}{_ZONE}",
     "I": rf"(?:{_WEEKDAY})?\d{{4}}-\d\d-\d\d(?:[T _]{_CLOCK}|  \d:\d\d:\d\d){_ZONE}",
@@ -27,9 +27,9 @@ _FORMS = {
     "M": r"\d{6} [ \d]?\d:\d\d:\d\d",
     "E": r"\d{10}(?:\.\d{1,9})?",
 }
-STAMP = "(?:" + "|".join(_FORMS.values()) + ")"
+STAMP = "(?:" + "|".join(FORMS.values()) + ")"
 SHAPES = re.compile(
-    "|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()).encode(), re.ASCII
+    "|".join(f"(?P<{kind}>{form})" for kind, form in FORMS.items()).encode(), re.ASCII
 )
 _NUMBERS = re.compile(rb"\d+")
 _OFFSET = re.compile(rb"([+-])(\d\d):?(\d\d)$")

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyfilter.errors import RuleError
 from pyfilter.matching.emit import emit, named
-from pyfilter.matching.forms import STAMP
+from pyfilter.matching.forms import SHAPES, STAMP
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.matching.safety import danger, explodes
 from pyfilter.matching.syntax import ExpressionError, Parser
@@ -148,12 +148,16 @@ def _read(expression: str) -> Node | None:
 
 
 def outline(match: re.Match[bytes]) -> Outline:
-    """Return a message that a pattern fits with its captures taken out."""
+    """Return a message that a pattern fits with its captures taken out.
+
+    A time is followed by a space and the letter of its form.
+    """
     text = match.string.decode("latin-1")
     spans = sorted((*match.span(name), name) for name in match.re.groupindex)
     parts, place = [], 0
     for start, end, name in spans:
         if start >= 0:
-            parts += [text[place:start], name]
+            shape = SHAPES.fullmatch(match[name]) if name == "time" else None
+            parts += [text[place:start], f"{name} {shape.lastgroup}" if shape else name]
             place = end
     return (*parts, text[place:])

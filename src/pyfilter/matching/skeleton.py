@@ -1,12 +1,13 @@
 # Matching: the lines of a flood differ in little but their captures. A skeleton is one line's message
 # with the captures left open; where it provably means what its pattern means, it is far quicker.
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
-from pyfilter.matching.certainty import agree, disjoint
+from pyfilter.matching.automaton import Automaton
 from pyfilter.matching.emit import emit
+from pyfilter.matching.forms import FORMS
 from pyfilter.matching.pattern import PLACEHOLDERS, Outline
 from pyfilter.matching.rule import Pattern
 from pyfilter.matching.syntax import Parser
@@ -19,6 +20,7 @@ _ADDRESS = (
     r"|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,39}[0-9A-Fa-f])"
 )
 _KNOWN = {name: PLACEHOLDERS[name] for name in ("ip", "host", "user")}
+Proof = Callable[[Automaton], bool]  # that a way to read gives what the patterns give
 _WORD = Group("user", Parser(r"\S*").parse())
 
 
@@ -33,22 +35,19 @@ class Alternative(Struct, frozen=True):
 
 
 def skeleton(
-    found: Outline, reader: int, pattern: Pattern, body: Node, rivals: Sequence[Node]
+    found: Outline, reader: int, pattern: Pattern, body: Node, proof: Proof
 ) -> Alternative | None:
-    """Return a way to read lines of one outline, None if it might differ from the patterns.
-
-    `rivals` are all that would be tried before the pattern.
-    """
+    """Return a way to read lines of one outline, None if it might differ from the patterns."""
     groups = {part.name: part for part in walk(body) if isinstance(part, Group)}
-    names = found[1::2]
+    names = tuple(name.partition(" ")[0] for name in found[1::2])
     if any(isinstance(part, Anchor) for part in walk(body)):
         return None
     if any(groups[name] != _KNOWN[name] for name in names if name in ("ip", "host")):
         return None
-    holes = [_WORD if groups[name] == _KNOWN["user"] else groups[name] for name in names]
+    holes = [_hole(name, groups) for name in found[1::2]]
     texts = [Seq(tuple(Char(1 << code) for code in text.encode("latin-1"))) for text in found[::2]]
     tree = Seq((texts[0], *(part for pair in zip(holes, texts[1:], strict=True) for part in pair)))
-    if not agree(tree, body) or not all(disjoint(tree, rival) for rival in rivals):
+    if not proof(Automaton(tree, wide=True)):
         return None
     source = re.escape(found[0])
     for hole, text in zip(holes, found[2::2], strict=True):
@@ -57,9 +56,17 @@ def skeleton(
     return Alternative(source, names, reader, pattern, strict=True)
 
 
-def entire(reader: int, pattern: Pattern, body: Node, rivals: Sequence[Node]) -> Alternative | None:
-    """Return the pattern itself as a way to read, None if what is tried before it may fit too."""
-    if not all(disjoint(body, rival) for rival in rivals):
-        return None
+def entire(reader: int, pattern: Pattern, body: Node) -> Alternative:
+    """Return the pattern itself as a way to read."""
     names = tuple(part.name for part in walk(body) if isinstance(part, Group))
     return Alternative(emit(body, lambda _: "("), names, reader, pattern, strict=False)
+
+
+def _hole(name: str, groups: dict[str, Group]) -> Group:
+    """Return the narrower expression that stands for a capture in a skeleton."""
+    base, _, form = name.partition(" ")
+    if groups[base] == _KNOWN["user"]:
+        return _WORD
+    if form and groups[base] == PLACEHOLDERS["time"]:
+        return Group("time", Parser(FORMS[form]).parse())
+    return groups[base]

@@ -2,17 +2,21 @@
 # be read one by one, and put together into one expression.
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from pyfilter.matching.automaton import Automaton
+from pyfilter.matching.certainty import agree, disjoint
 from pyfilter.matching.pattern import Outline, whole
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.skeleton import Alternative, entire, skeleton
 from pyfilter.matching.syntax import Parser
-from pyfilter.matching.tree import Node
+from pyfilter.matching.tree import Seq
 from pyfilter.model import AT_ONCE
 
-_MOST = 24  # ways at a time
+_MOST = 20  # ways at a time
+_PROOFS = 4  # at a time: each takes some milliseconds
 _FIRST = 150  # lines read one by one before ways are learnt from them; doubled each time
 _LAST = 20_000
 _SAMPLE = 400  # lines looked at more closely each time
@@ -56,6 +60,7 @@ class Ways:
         )
         self.chosen: list[Alternative] = []
         self._proved: dict[tuple[int, int, Outline], Alternative | None] = {}
+        self._automata: dict[tuple[int, int], Automaton] = {}
         self._seen: Counter[tuple[int, int, Outline]] = Counter()
         self._count, self._enough = 0, _FIRST
 
@@ -71,54 +76,76 @@ class Ways:
         before = list(self.chosen)
         self._choose()
         self._seen.clear()
-        self._count, self._enough = 0, min(2 * self._enough, _LAST)
+        self._count = 0
+        if self.chosen == before:  # what is left is too mixed to be worth looking at soon
+            self._enough = min(2 * self._enough, _LAST)
         return self.chosen != before
 
     def _choose(self) -> None:
         least = max(2, self._seen.total() // _SELDOM)
         rest: Counter[tuple[int, int, Outline]] = Counter()
-        new = []
+        new: list[Alternative] = []
+        proofs = [_PROOFS]
         for key, count in self._seen.most_common():
-            way = self._way(key) if count >= least else None
+            way = self._way(key, proofs) if count >= least else None
             if way is None:
                 rest[key[0], key[1], ()] += count
             elif way not in self.chosen:
                 new.append(way)
         for key, count in rest.most_common():
-            way = self._way(key) if count >= least else None
+            way = self._way(key, proofs) if count >= least else None
             if way is not None and way not in self.chosen:
                 new.append(way)
         kept = self.chosen if len(self.chosen) + len(new) <= _MOST else []
         self.chosen = [*kept, *new][:_MOST]
 
-    def _way(self, key: tuple[int, int, Outline]) -> Alternative | None:
-        if key not in self._proved:
+    def _way(self, key: tuple[int, int, Outline], proofs: list[int]) -> Alternative | None:
+        """Return the way for an outline, if it is proved or one of the proofs left proves it."""
+        if key not in self._proved and proofs[0]:
+            proofs[0] -= 1
             if len(self._proved) > _LAST:
                 self._proved.clear()
             self._proved[key] = self._prove(*key)
-        return self._proved[key]
+        return self._proved.get(key)
 
     def _prove(self, reader: int, index: int, found: Outline) -> Alternative | None:
         compiled = self._readers[reader].patterns[index]
         if compiled.body is None:
             return None
-        rivals = self._rivals(reader, index)
         if found:
-            return skeleton(found, reader, compiled.pattern, compiled.body, rivals)
+            proof = partial(self._proof, reader, index)
+            return skeleton(found, reader, compiled.pattern, compiled.body, proof)
         if self.headed and {"pid", "time"} & {*compiled.names}:
             return None
-        return entire(reader, compiled.pattern, compiled.body, rivals)
+        body = self._automaton(reader, index)
+        if all(disjoint(body, rival) for rival in self._rivals(reader, index)):
+            return entire(reader, compiled.pattern, compiled.body)
+        return None
 
-    def _rivals(self, reader: int, index: int) -> list[Node]:
-        """Return all that could claim a line besides this pattern, or before it."""
-        own = self._readers[reader]
-        bodies = [compiled.body for compiled in own.patterns[:index]]
-        rivals = [body for body in bodies if body is not None]
-        rivals += [whole(text) for text in own.rule.ignore]
+    def _proof(self, reader: int, index: int, tree: Automaton) -> bool:
+        rivals = self._rivals(reader, index)
+        return agree(tree, self._automaton(reader, index)) and all(
+            disjoint(tree, rival) for rival in rivals
+        )
+
+    def _automaton(self, reader: int, index: int) -> Automaton:
+        if (reader, index) not in self._automata:
+            body = self._readers[reader].patterns[index].body or Seq(())
+            self._automata[reader, index] = Automaton(body, wide=True)
+        return self._automata[reader, index]
+
+    def _rivals(self, reader: int, index: int) -> Iterator[Automaton]:
+        """Yield all that could claim a line besides this pattern, or before it."""
+        for number in range(index):
+            yield self._automaton(reader, number)
+        for text in self._readers[reader].rule.ignore:
+            yield Automaton(whole(text), wide=True)
         if self.headed:  # lines of other tags are told apart by their headers
-            return [*rivals, *_ODD]
-        others = [one for number, one in enumerate(self._readers) if number != reader]
-        return rivals + [one.body for other in others for one in other.patterns if one.body]
+            yield from (Automaton(node, wide=True) for node in _ODD)
+            return
+        for other, one in enumerate(self._readers):
+            if other != reader:
+                yield from (self._automaton(other, number) for number in range(len(one.chosen)))
 
 
 def shape_of(text: str, headed: bool) -> int:
