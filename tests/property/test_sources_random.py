@@ -35,6 +35,7 @@ class World:
     number: int = 0
     rotated: int = 0
     unfinished: bytes = b""
+    destroyed: bool = False
     written: list[bytes] = field(default_factory=list)
     read: list[bytes] = field(default_factory=list)
     position: Position | None = None
@@ -110,8 +111,11 @@ class World:
             self.write(b"")
         if not self.log.exists():
             return
-        if name in {"recreate", "rewrite"}:
-            await self.settle()  # else bytes are destroyed before anybody could read them
+        # Bytes are destroyed: before anybody could read them, or before the last destruction could
+        # be seen, lines may be lost. Renames destroy nothing and come in any number.
+        if name in {"recreate", "rewrite"} or self.destroyed:
+            await self.settle()
+        self.destroyed = name in {"recreate", "copytruncate"}
         if name == "recreate":
             self.log.unlink()
         elif name == "rewrite":
@@ -144,7 +148,7 @@ async def live_through(steps: list[str], stamp: Stamp) -> None:
     assert sorted(world.read) == sorted(world.written)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(STEPS, st.sampled_from((first_number, no_stamp)))
 def test_every_line_comes_exactly_once(steps: list[str], stamp: Stamp) -> None:
     asyncio.run(live_through(steps, stamp))
