@@ -34,6 +34,7 @@ packages() {
 /usr/bin/shellcheck shellcheck
 /usr/bin/nsenter util-linux
 /usr/bin/git git
+/usr/bin/fail2ban-regex fail2ban
 LIST
     /usr/bin/python3 -I -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ ${#missing[@]} -gt 0 ] || return 0

@@ -14,7 +14,7 @@ from pyfilter.settings import Settings, pyfilter_json, toml
 from pyfilter.settings.documents import Document
 from pyfilter.settings.library import Library
 from pyfilter.settings.surroundings import Surroundings
-from pyfilter.settings.writing import _value
+from pyfilter.settings.writing import text_of
 
 GOOD = Path(__file__).parents[1] / "golden" / "settings" / "good"
 TOML = (GOOD / "full.toml").read_text()
@@ -112,5 +112,5 @@ def test_every_key_misspelt_in_any_way_is_refused(path: tuple[str, ...]) -> None
     name = path[-1]
     for wrong in (name[:-1], name + "s_", name[::-1], name.upper(), name[1:] + name[0]):
         tree = renamed(tomllib.loads(TOML), path, wrong)
-        text = "".join(f'"{key}" = {_value(value)}\n' for key, value in tree.items())
+        text = "".join(f'"{key}" = {text_of(value)}\n' for key, value in tree.items())
         assert read_toml(text) is None or path == ("rules", "myapp")

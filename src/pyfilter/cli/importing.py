@@ -1,26 +1,26 @@
-# Taking over from others: `pyfilter import pyfilter PATH`.
+# Taking over from others: `pyfilter import pyfilter PATH` and `pyfilter import fail2ban DIR`.
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from pyfilter.cli.context import Globals, pass_globals
+from pyfilter.cli.fail2ban.command import fail2ban_command
 from pyfilter.cli.failures import complain
+from pyfilter.cli.handing import hand_over
 from pyfilter.cli.original import Taken, from_redis, from_sqlite, is_base
 from pyfilter.cli.output import emit
-from pyfilter.errors import NotRunningError, RefusedError
-from pyfilter.model import Ban
+from pyfilter.errors import RefusedError
 
 _REDIS = ("redis://", "rediss://", "unix://")
-_PATIENCE = 120.0  # seconds; many bans may be taken over at once
-_CHUNK = 1000
-_FOREVER = -1.0
 
 
 @click.group("import")
 def import_command() -> None:
     """Take over configuration and bans from another program."""
+
+
+import_command.add_command(fail2ban_command)
 
 
 @import_command.command("pyfilter")
@@ -48,7 +48,7 @@ def pyfilter_command(options: Globals, path: str, to: str | None) -> None:
 
 
 def _take(options: Globals, taken: Taken) -> None:
-    refused = _hand_over(options, taken.bans)
+    refused = hand_over(options, taken.bans, time.time())
     notes = [*taken.notes, *refused]
     count = len(taken.bans) - len(refused)
 
@@ -58,41 +58,6 @@ def _take(options: Globals, taken: Taken) -> None:
             complain(note)
 
     emit(options, {"bans": count, "notes": notes}, human)
-
-
-def _hand_over(options: Globals, bans: Sequence[Ban]) -> list[str]:
-    """Give bans to the running daemon, else to the ledger; return what was refused, and why."""
-    try:
-        client = options.client(_PATIENCE)
-    except NotRunningError:
-        _record(options, bans)
-        return []
-    from pyfilter.control.answers import OutcomesAnswer  # noqa: PLC0415 - only with a daemon
-    from pyfilter.control.requests import BanSubjects  # noqa: PLC0415
-
-    refused = []
-    with client:
-        for start in range(0, len(bans), _CHUNK):
-            subjects: list[str] = [ban.subject for ban in bans[start : start + _CHUNK]]
-            request = BanSubjects(subjects, _FOREVER, "taken over from the original PyFilter")
-            rows = client.ask(request, OutcomesAnswer).outcomes
-            refused += [f"{row.subject}: {row.message}" for row in rows if not row.done]
-    return refused
-
-
-def _record(options: Globals, bans: Sequence[Ban]) -> None:
-    """Write bans into the ledger; the daemon checks and takes them up when it starts."""
-    from pyfilter.ledger import Sqlite  # noqa: PLC0415 - only without a daemon
-
-    settings = options.settings()
-    place = Path(settings.ledger or f"{settings.state_dir}/pyfilter.db")
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Sqlite(str(place)).open()
-    try:
-        for start in range(0, len(bans), _CHUNK):
-            ledger.record(bans[start : start + _CHUNK])
-    finally:
-        ledger.close()
 
 
 def _translate(options: Globals, file: Path, to: str | None) -> None:

@@ -57,6 +57,8 @@ def _verdict(rule: Rule, kind: str, event: Event | None) -> tuple[str, str]:
 def _no_message(rule: Rule) -> str:
     if rule.format == "json":
         return f"no JSON object with the field {rule.fields.get('message', 'message')!r}"
+    if rule.format == "cut":
+        return "its `content` does not fit the line without its time"
     return f"no syslog line of {', '.join(rule.tags)}"
 
 

@@ -28,6 +28,21 @@ FORMS = {
     "E": r"\d{10}(?:\.\d{1,9})?",
 }
 STAMP = "(?:" + "|".join(FORMS.values()) + ")"
+# What fail2ban cuts out of a line: no names of zones, and a few forms more, read as no time.
+_OFFSET_ZONE = r"(?:\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+_CUT = (
+    *(
+        form.replace(_ZONE, _OFFSET_ZONE).replace("(?: [A-Z]{3,4})?", "")
+        for kind, form in FORMS.items()
+        if kind != "E"
+    ),
+    rf"\d{{1,2}}[-/.](?:\d{{1,2}}|{_MONTH})[-/.]\d{{2,4}}[ :@]{_CLOCK}(?: [AP]M)?{_OFFSET_ZONE}",
+    rf"\d{{4}}[-/.]\d\d[-/.]\d\d[ T]{_CLOCK}{_OFFSET_ZONE}",
+    rf"{_MONTH}-\d\d-\d{{2,4}} {_CLOCK}",
+    rf"{_MONTH} \d\d?, \d{{4}} \d\d?:\d\d:\d\d [AP]M",
+    r"(?:(?<![\s\S])|(?<=^\[)|(?<=audit\())\d{10,11}(?:\.\d{3,6})?",
+)
+CUT_STAMP = "(?:" + "|".join(_CUT) + ")"
 SHAPES = re.compile(
     "|".join(f"(?P<{kind}>{form})" for kind, form in FORMS.items()).encode(), re.ASCII
 )

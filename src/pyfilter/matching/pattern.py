@@ -7,6 +7,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from pyfilter.errors import RuleError
+from pyfilter.matching.cutting import wider
 from pyfilter.matching.emit import emit, named
 from pyfilter.matching.forms import SHAPES, STAMP
 from pyfilter.matching.rule import Pattern, Rule
@@ -81,7 +82,8 @@ def compile_pattern(rule: Rule, pattern: Pattern, *, checked: bool = True) -> Co
     no line can make an expression slow takes longer than all the rest.
     """
     try:
-        found = _own(pattern) if pattern.groups else _anchored(rule, pattern)
+        loose = rule.format == "cut"
+        found = _own(pattern, loose=loose) if pattern.groups else _anchored(rule, pattern)
         if checked:
             _check(found)
     except (ExpressionError, re.error, ValueError, OverflowError, RecursionError) as error:
@@ -123,15 +125,16 @@ def _anchored(rule: Rule, pattern: Pattern) -> Compiled:
     return Compiled(pattern, body, names)
 
 
-def _own(pattern: Pattern) -> Compiled:
+def _own(pattern: Pattern, *, loose: bool) -> Compiled:
     """Take an expression over as it stands; its groups are named by position."""
     regex = _compile_own(pattern.match)
     names = pattern.groups
     if len(names) != regex.groups:
         raise ValueError(f"it has {regex.groups} groups and {len(names)} names for them")
-    if not {"ip", "host", "either"} & {*names}:
+    if not {"ip", "host", "either", "content", "nothing"} & {*names}:
         raise ValueError("none of its groups is an address (ip, host or either)")
-    return Compiled(pattern, _read(pattern.match), names)
+    body = wider(pattern.match) if loose else _read(pattern.match)
+    return Compiled(pattern, body, names)
 
 
 def _compile_own(expression: str) -> re.Pattern[bytes]:

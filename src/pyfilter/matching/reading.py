@@ -1,7 +1,7 @@
 # Matching: what one line means to one rule, by Python `re` alone. This is the reference: scanner and
 # fast paths may only be quicker, never different.
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import msgspec
 
 from pyfilter.addresses import address
 from pyfilter.errors import AddressError, RuleError
+from pyfilter.matching.cutting import Cut, Cutter, searched
 from pyfilter.matching.emit import emit, silent
 from pyfilter.matching.header import compile_header, read_header, unrepeated
 from pyfilter.matching.pattern import Compiled, compile_pattern, outline, whole
@@ -59,11 +60,13 @@ class Reader:
         tagged = compile_header(rule.tags) if rule.tags else None
         self.header = tagged if rule.format == "syslog" else None
         self._tagged = tagged  # before a line or a JSON object it may stand or not
+        self._cutter = Cutter(rule) if rule.format == "cut" else None
+        self._content = compile_pattern(rule, rule.content, checked=False) if rule.content else None
         self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
 
     def prepare(self) -> None:
         """Check every pattern, also for what lines could make it slow. Raises RuleError."""
-        for pattern in self.chosen:
+        for pattern in (*self.chosen, *([self.rule.content] if self.rule.content else ())):
             compile_pattern(self.rule, pattern)
 
     @property
@@ -85,19 +88,22 @@ class Reader:
         `among` are the patterns that can fit, by bit; all of them, if the caller does not know.
         """
         message = self.message(line)
-        if message is None or any(regex.fullmatch(message.text) for regex in self._ignore):
+        if message is None or any(fits(message.text) for fits in self._ignore):
             return None
         for index in range(len(self.chosen)):
             if among >> index & 1:
                 compiled = self._at(index)
                 found = self._captured(compiled, message)
                 if found is not None:
-                    return self._made(compiled, message, found, index)
+                    quiet = found.get("nothing")
+                    return None if quiet else self._made(compiled, message, found, index)
         return None
 
     def message(self, line: bytes) -> Message | None:
         """Return what patterns are held against, None when the line is not this rule's at all."""
         line = line.removesuffix(b"\r")
+        if self._cutter is not None:
+            return self._dateless(self._cutter.cut(line))
         header = read_header(self._tagged, line) if self._tagged else None
         if header:
             text, repeats = unrepeated(line[header.end :])
@@ -107,6 +113,14 @@ class Reader:
         else:
             message = Message(line)
         return self._from_json(message) if self.rule.format == "json" else message
+
+    def _dateless(self, line: Cut) -> Message | None:
+        if self._content is None:
+            return Message(line.text, line.stamp)
+        found = self._captured(self._content, Message(line.text))
+        if found is None:
+            return None
+        return Message(found.pop("content", line.text), line.stamp, fields=found)
 
     def outline(self, line: bytes, index: int) -> tuple[str, ...]:
         """Return a line's message with the captures of a pattern taken out, () if it cannot be."""
@@ -127,7 +141,8 @@ class Reader:
         found: dict[str, bytes] = {}
         for name, value in zip(compiled.names, match.groups(b""), strict=True):
             either = "ip" if "ip" not in found and _is_address(value) else "time"
-            found[either if name == "either" else name] = value
+            key = either if name == "either" else name
+            found[key] = found.get(key) or value
         if "status" not in found or not self.rule.statuses:
             return found
         return found if found["status"].decode("latin-1") in self.rule.statuses else None
@@ -196,8 +211,10 @@ def _text(value: object) -> bytes:
     return _BREAKS.sub(b" ", text.encode("utf-8", "surrogatepass"))
 
 
-def _compile_ignore(rule: Rule, text: str) -> re.Pattern[bytes]:
+def _compile_ignore(rule: Rule, text: str) -> Callable[[bytes], object]:
+    if rule.format == "cut":
+        return searched(rule, text).search
     try:
-        return re.compile(emit(whole(text), silent).encode("latin-1"), re.ASCII)
+        return re.compile(emit(whole(text), silent).encode("latin-1"), re.ASCII).fullmatch
     except (ExpressionError, re.error, ValueError) as error:
         raise RuleError(f"rule {rule.name}: ignore {text!r}: {error}") from None

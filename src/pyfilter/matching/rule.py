@@ -3,6 +3,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+Found = Literal["time", "ip", "host", "user", "url", "status", "either", "content", "nothing", ""]
+
 
 class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of line; `match` describes the whole message, placeholders and all."""
@@ -15,7 +17,8 @@ class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
     # An expression of an original PyFilter: `match` is a regular expression that is searched for,
     # and its groups mean, in order: time, ip, url, status, or either (a time or the address).
     # Expressions taken over from elsewhere may also have host, user and "" (nothing).
-    groups: tuple[Literal["time", "ip", "host", "user", "url", "status", "either", ""], ...] = ()
+    # "nothing": where that group holds text, the line is no failure, whatever else it says.
+    groups: tuple[Found, ...] = ()
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     title: str = ""
-    format: Literal["syslog", "line", "json"] = "line"
+    format: Literal["syslog", "line", "json", "cut"] = "line"
     tags: tuple[str, ...] = ()  # syslog identifiers; of a line or JSON: if it has a header
     fields: dict[str, str] = {}  # json: placeholder -> name of the field
     prefix: str = ""  # what stands before every message: put behind the ^ of each pattern
@@ -48,6 +51,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     journal: tuple[str, ...] = ()  # journal matches on trusted fields, any of which is enough
     prefer: Literal["journal", "file"] = "journal"  # of the two; all usual files, or the journal
     ports: tuple[str, ...] = ()
+    stamp: tuple[str, ...] = ()  # cut: where the time stands that is cut out; the first that fits
+    content: Pattern | None = None  # cut: a line must fit it; its group "content" is what is read
     time_format: str = ""  # of the time in expressions of an original PyFilter (strptime)
     statuses: tuple[str, ...] = ()  # of those, the HTTP status must be one of these
     limits: dict[str, Any] = {}  # this rule's own defaults for model.Limits

@@ -11,6 +11,7 @@ from pyfilter.matching.pattern import Compiled
 from pyfilter.matching.reading import Reader
 
 _JSON_BROKEN = b"\"\\/<>&'"  # may be written as escapes in JSON
+_NO_WORD = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)
 _META = frozenset(b"\\^$.|?*+()[]{}/")
 
 
@@ -59,9 +60,11 @@ def plan(readers: Sequence[Reader]) -> Plan:
 
 def _probes(reader: Reader, compiled: Compiled) -> list[tuple[bytes, int]]:
     body = compiled.body
-    json = reader.rule.format == "json"
+    json = reader.rule.format in ("json", "cut")  # the line is not what patterns are held against
     joined = json and len(reader.rule.fields.get("message", "").split()) > 1
     broken = _JSON_BROKEN + b" " * joined if json else b""
+    if reader.rule.format == "cut":
+        broken = _NO_WORD  # a time is cut out between words, never within one
     cover = best_cover(body, broken) if body is not None else None
     if cover:
         return [_literal(cover, text) for text in cover.texts]

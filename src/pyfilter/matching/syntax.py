@@ -29,15 +29,24 @@ _CLASSES = {
 _CONTROLS = {"t": 9, "r": 13, "f": 12, "v": 11, "a": 7}
 
 
+_ANYTHING = Repeat(Char(ANY), 0, FOREVER)
+_BEYOND = re.compile(
+    r"\?(?:(?P<look><?[=!])|P=(?P<back>\w+)\)|(?P<if>\(\w+\))|(?P<flags>[aiLmsux-]+)(?P<end>[:)]))"
+)
+
+
 class ExpressionError(ValueError):
     """The pattern leaves the common subset; the text says where and why."""
 
 
 class Parser:
-    """Reads one expression; `placeholders` give meaning to <name>."""
+    """Reads one expression, a `loose` one with what goes beyond the subset as something wider."""
 
-    def __init__(self, text: str, placeholders: "dict[str, Node] | None" = None) -> None:
+    def __init__(
+        self, text: str, placeholders: "dict[str, Node] | None" = None, *, loose: bool = False
+    ) -> None:
         self._text = text
+        self._loose = loose
         self._at = 0
         self._names = placeholders
         self._fold = text.startswith("(?i)")
@@ -122,6 +131,8 @@ class Parser:
         if self._peek() == "?":
             if self._peek(2) == "?:":
                 self._take(2)
+            elif self._loose and (wider := self._beyond()) is not None:
+                return wider
             elif self._names is None and (found := self._name()):
                 name = found
             else:
@@ -138,6 +149,19 @@ class Parser:
         self._take()
         return Group(name, node) if name else node
 
+    def _beyond(self) -> Node | None:
+        """Read a group that only Python knows, from its ? on; None when it is none."""
+        match = _BEYOND.match(self._text, self._at)
+        if not match:
+            return None
+        self._at = match.end()
+        self._fold = self._fold or "i" in (match["flags"] or "")
+        if match["back"] or match["end"] == ")":
+            return _ANYTHING if match["back"] else Seq(())
+        node = self._alternatives()
+        self._take()
+        return Seq(()) if match["look"] else Alt((node, Seq(()))) if match["if"] else node
+
     def _name(self) -> str:
         match = re.compile(r"\?P<([A-Za-z_]\w*)>").match(self._text, self._at)
         if not match:
@@ -151,6 +175,10 @@ class Parser:
             return Char(_CLASSES[char])
         if char in "bB":
             return Anchor(f"\\{char}")
+        if self._loose and char in "AZ":
+            return Anchor("^" if char == "A" else "$")
+        if self._loose and char in "123456789":
+            return _ANYTHING
         return Char(self._folded(1 << self._escaped_byte(char)))
 
     def _escaped_byte(self, char: str) -> int:

@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 from msgspec import structs
 
 from pyfilter.errors import PyfilterError, RuleError
-from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.matching.rule import Found, Pattern, Rule
 from pyfilter.settings.library import Library
 from pyfilter.settings.limits import layered, read_entries, read_limits
 from pyfilter.settings.section import Section, nearest, shown
@@ -14,7 +14,7 @@ from pyfilter.visible import visible
 _NAME_LONGEST = 64
 _WEIGHT_MOST = 1_000_000.0
 
-Format = Literal["syslog", "line", "json"]
+Format = Literal["syslog", "line", "json", "cut"]
 
 
 def read_rules(
@@ -107,6 +107,8 @@ def own(keys: Section, name: str) -> Rule:
         fields=_fields(keys),
         patterns=_patterns(keys),
         journal=keys.texts("journal"),
+        stamp=keys.texts("stamp"),
+        content=_pattern(keys, keys.raw("content")) if "content" in keys else None,
         time_format=keys.text("time_format"),
         statuses=keys.texts("statuses"),
     )
@@ -151,7 +153,7 @@ def _pattern(keys: Section, written: object) -> Pattern:
 
 
 def _groups(table: Section) -> tuple[Any, ...]:
-    known = ("time", "ip", "host", "user", "url", "status", "either", "")
+    known = get_args(Found)
     for name in (groups := table.texts("groups")):
         if name not in known:
             raise table.must("groups", f"a list of {', '.join(known[:-1])}", name)

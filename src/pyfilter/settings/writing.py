@@ -65,12 +65,12 @@ def _rule(name: str, settings: RuleSettings, defaults: Limits) -> dict[str, dict
     sections = {}
     if len(written) < len(rule.patterns):
         place = () if logpath is None or set(logpath) & set(rule.logpath) else logpath
-        sections[f"rules.{_key(OURS.get(name, name))}"] = table | {"logpath": place or ""}
+        sections[f"rules.{key_of(OURS.get(name, name))}"] = table | {"logpath": place or ""}
         if logpath == ():
-            sections[f"rules.{_key(OURS.get(name, name))}"]["logpath"] = []
+            sections[f"rules.{key_of(OURS.get(name, name))}"]["logpath"] = []
         name = f"{name}-urls"
     if written:
-        sections[f"rules.{_key(name)}"] = table | {
+        sections[f"rules.{key_of(name)}"] = table | {
             "logpath": list(logpath or ()),
             "pattern": [_pattern(pattern) for pattern in written],
             "time_format": rule.time_format,
@@ -85,10 +85,11 @@ def _pattern(pattern: Pattern) -> dict[str, Any]:
 
 
 def _lines(table: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
+    return "".join(f"{key} = {text_of(value)}\n" for key, value in table.items())
 
 
-def _value(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as TOML writes it."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -97,9 +98,9 @@ def _value(value: Any) -> str:
         case float() if value.is_integer():
             return str(int(value))
         case list() | tuple():
-            return f"[{', '.join(_value(one) for one in value)}]"
+            return f"[{', '.join(text_of(one) for one in value)}]"
         case dict():
-            inner = ", ".join(f"{key} = {_value(one)}" for key, one in value.items())
+            inner = ", ".join(f"{key} = {text_of(one)}" for key, one in value.items())
             return f"{{ {inner} }}"
         case _:
             return str(value)
@@ -112,6 +113,7 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return a key as TOML writes it."""
     plain = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
     return name if plain else _text(name)

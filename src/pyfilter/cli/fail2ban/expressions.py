@@ -1,0 +1,103 @@
+# fail2ban: one of its expressions as a pattern: `<HOST>` and its like become groups that have a name.
+import re
+import warnings
+
+from pyfilter.errors import RefusedError
+from pyfilter.matching.rule import Found, Pattern
+
+_IP4 = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})"
+_IP6 = r"(?P<ip6>(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f]{0,4})"
+_DNS = r"(?P<dns>[\w.^-]*\w)"
+_BOTH = rf"{_IP4}|\[?{_IP6}\]?"
+_TAGS = {
+    "<IP4>": _IP4,
+    "<IP6>": _IP6,
+    "<DNS>": _DNS,
+    "<ADDR>": rf"(?:{_BOTH}|\[(?P<ip4b>(?:\d{{1,3}}\.){{3}}\d{{1,3}})\])",
+    "<HOST>": rf"(?:{_BOTH}|\[(?P<ip4b>(?:\d{{1,3}}\.){{3}}\d{{1,3}})\]|{_DNS})",
+    "<CIDR>": r"(?P<cidr>\d+)",
+    "<SUBNET>": rf"\[?(?:{_IP4}|{_IP6})(?:/(?P<cidr>\d+))?\]?",
+}
+_KNOWN = re.compile("|".join(_TAGS))
+_FIELD = re.compile(r"<(/?)F-([A-Z0-9_]+)(/?)>")
+_NAMES = {"id": "fid"}
+_WITHOUT_CONTENT = {"port": r"\w+", "fid": r"\S+"}
+_ADDRESS = {"ip4", "ip4b", "ip6"}
+_NAME = {"dns", "host"}
+_FLAG = re.compile(r"\(\?[ims]+\)")
+_CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_LINE_BREAK = re.compile(r"(?<!\\)(?:\\\\)*\\n|\n")
+
+
+class UnsuitedError(RefusedError):
+    """The expression has no like among patterns; the text says why."""
+
+
+def pattern(text: str, *, content: bool = False, elsewhere: bool = False) -> Pattern:
+    """Return what an expression finds. Raises UnsuitedError with the reason where nothing is like it.
+
+    `content` is a prefregex; `elsewhere`: such a one finds the address.
+    """
+    written = expanded(text)
+    compiled = _compiled(written)
+    names = compiled.groupindex
+    if "fid" in names:
+        raise UnsuitedError("it bans something else than an address (<F-ID>)")
+    if "cidr" in names:
+        raise UnsuitedError("it bans networks that a line names (<SUBNET> or <CIDR>)")
+    if "mlfgained" in names:
+        raise UnsuitedError("it is a failure only together with other lines (<F-MLFGAINED>)")
+    found = bool(names.keys() & (_ADDRESS | _NAME))
+    if content and "nofail" in names:
+        raise UnsuitedError("its <F-NOFAIL> stands in the prefregex")
+    if not (content or found or elsewhere or "nofail" in names):
+        raise UnsuitedError("it has no address of its own")
+    by_number = {number: name for name, number in names.items()}
+    groups = tuple(_group(by_number.get(n, "")) for n in range(1, compiled.groups + 1))
+    return Pattern(written, groups=groups)
+
+
+def expanded(text: str) -> str:
+    """Return an expression of Python alone. Raises UnsuitedError."""
+    if "<SKIPLINES>" in text or _LINE_BREAK.search(_CLASS.sub("", text)):
+        raise UnsuitedError("it reads several lines at once")
+    text = _KNOWN.sub(lambda match: _TAGS[match[0]], text)
+    text = _FIELD.sub(_field, text)
+    flags = dict.fromkeys(_FLAG.findall(text))
+    return "".join(flags) + _FLAG.sub("", text)  # they hold for the whole, wherever they stand
+
+
+def _field(match: re.Match[str]) -> str:
+    closes, field, empty = match.groups()
+    if closes:
+        return ")"
+    name = _NAMES.get(field.lower(), field.lower())
+    if not empty:
+        return f"(?P<{name}>"
+    if name not in _WITHOUT_CONTENT:
+        raise UnsuitedError(f"{match[0]} is not known")
+    return f"(?P<{name}>{_WITHOUT_CONTENT[name]})"
+
+
+def _compiled(text: str) -> re.Pattern[bytes]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python will read otherwise one day
+            compiled = re.compile(text.encode("utf-8", "surrogateescape"))
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
+        raise UnsuitedError(f"it is no regular expression: {error}") from None
+    if any(not found.isascii() for found in _CLASS.findall(text)):
+        raise UnsuitedError("it has letters beyond ASCII in […]")
+    return compiled
+
+
+def _group(name: str) -> Found:
+    if name in _ADDRESS:
+        return "ip"
+    if name in _NAME:
+        return "host"
+    if re.fullmatch(r"user|alt_user\d*", name):
+        return "user"
+    if name == "nofail":
+        return "nothing"
+    return "content" if name == "content" else ""

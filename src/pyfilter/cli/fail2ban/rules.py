@@ -1,0 +1,89 @@
+# fail2ban: a filter as a rule of the user's own, as far as each of its expressions allows.
+from typing import Any
+
+from msgspec import Struct, structs
+
+from pyfilter.cli.fail2ban.dates import stamps
+from pyfilter.cli.fail2ban.expressions import UnsuitedError, pattern
+from pyfilter.cli.fail2ban.filters import FilterText
+from pyfilter.errors import RuleError
+from pyfilter.matching.reading import Reader
+from pyfilter.matching.rule import Pattern, Rule
+
+_ADDRESS = {"ip", "host"}
+_LONGEST = 60  # characters of an expression that is named
+
+
+class Made(Struct, frozen=True):
+    """A rule, and what of the filter it lacks, one sentence each."""
+
+    rule: Rule
+    left: tuple[str, ...] = ()
+
+
+def made(text: FilterText, name: str, journal: tuple[str, ...] = ()) -> Made:
+    """Return a filter as a rule. Raises UnsuitedError where no expression of it can be taken."""
+    if not text.failregex:
+        raise UnsuitedError("it has no failregex")
+    base = _base(text, name, journal)
+    elsewhere = base.content is not None and bool(_ADDRESS & {*base.content.groups})
+    patterns, left = _patterns(base, text.failregex, elsewhere=elsewhere)
+    if not any(_ADDRESS & {*one.groups} or elsewhere for one in patterns):
+        raise UnsuitedError(left[0].rpartition(": ")[2] if left else "none of it is a failure")
+    return Made(structs.replace(base, patterns=patterns), left)
+
+
+def _base(text: FilterText, name: str, journal: tuple[str, ...]) -> Rule:
+    """Return the rule without its patterns; what is wrong here concerns all of them."""
+    content = pattern(text.prefregex, content=True) if text.prefregex else None
+    places = stamps(text.datepattern)
+    if journal and places:
+        places = (*places, "^<time>")  # entries of the journal come with their own
+    ignored = tuple(pattern(one, content=True, elsewhere=True).match for one in text.ignoreregex)
+    base = Rule(name, format="cut", stamp=places, content=content, ignore=ignored, journal=journal)
+    _proved(base)
+    return base
+
+
+def _patterns(
+    base: Rule, expressions: tuple[str, ...], *, elsewhere: bool
+) -> tuple[tuple[Pattern, ...], tuple[str, ...]]:
+    patterns, left = [], []
+    for number, text in enumerate(expressions, 1):
+        try:
+            one = pattern(text, elsewhere=elsewhere)
+            if elsewhere and not _ADDRESS & {*one.groups}:
+                one = _with_place(one)
+            _proved(structs.replace(base, patterns=(one,)))
+        except UnsuitedError as error:
+            left.append(f"expression {number}: {error}")
+        else:
+            patterns.append(one)
+    return tuple(patterns), tuple(left)
+
+
+def _with_place(one: Pattern) -> Pattern:
+    """Return a pattern whose address comes from the prefregex: an empty group stands for it."""
+    return structs.replace(one, match=f"{one.match}()", groups=(*one.groups, "ip"))
+
+
+def _proved(rule: Rule) -> None:
+    try:
+        Reader(rule).prepare()
+    except RuleError as error:
+        raise UnsuitedError(str(error).rpartition("': ")[2] or str(error)) from None
+
+
+def table(rule: Rule) -> dict[str, Any]:
+    """Return what [rules.NAME] says of a rule of the user's own."""
+    written: dict[str, Any] = {"format": rule.format}
+    written |= {"stamp": list(rule.stamp)} if rule.stamp else {}
+    written |= {"content": _pattern(rule.content)} if rule.content else {}
+    written["pattern"] = [_pattern(one) for one in rule.patterns]
+    written |= {"ignore": list(rule.ignore)} if rule.ignore else {}
+    written |= {"journal": list(rule.journal)} if rule.journal else {}
+    return written
+
+
+def _pattern(one: Pattern) -> dict[str, Any]:
+    return {"match": one.match, "groups": list(one.groups)}
