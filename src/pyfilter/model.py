@@ -63,7 +63,7 @@ class Release(Struct, frozen=True, tag="release"):
 
     subject: Network
     at: float
-    cause: str  # expired, operator, allowlist, blacklist, fleet
+    cause: str  # expired, operator, local (here only), allowlist, blacklist, fleet
     origin: str = ""
     by: str = ""
 

@@ -1,5 +1,6 @@
 # Makes the server a member of its fleet, when the settings name one.
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -9,12 +10,17 @@ from pyfilter.durations import FOREVER
 from pyfilter.errors import FleetError, LedgerError
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.link import open_client
-from pyfilter.fleet.member import Member, Seat
+from pyfilter.fleet.member import Member
+from pyfilter.fleet.seat import Seat
 from pyfilter.fleet.store import Store
+from pyfilter.model import Position, Release
 from pyfilter.settings import Settings
 from pyfilter.settings.tree import FleetSettings
 
 _log = logging.getLogger(__name__)
+_NUMBERS = "fleet"  # the place in the ledger where the newest numbers of all servers are kept
+_OURS = {"expired", "local", "allowlist"}  # causes of releases that are nobody else's
+_BACK = 20  # decisions of one subject in which its latest release for everybody is looked for
 
 
 def join(settings: Settings, parts: Parts) -> Member | None:
@@ -38,7 +44,12 @@ def join(settings: Settings, parts: Parts) -> Member | None:
         released_at=partial(_released_at, parts),
         clock=parts.clock,
         check_time=fleet.check_time,
+        lifted_at=partial(_lifted_at, parts),
+        protected=parts.enforcer.protected,
+        recall=partial(_recall, parts),
+        remember=partial(_remember, parts),
     )
+    seat.open_store()  # connects nowhere, but a wrong address is told at once
     return Member(seat, Limits(_longest(settings)))
 
 
@@ -62,6 +73,29 @@ def _released_at(parts: Parts, subject: Network) -> float:
         return parts.ledger.history(subject).last_released
     except LedgerError:
         return 0.0
+
+
+def _lifted_at(parts: Parts, subject: Network) -> float:
+    """Return when a subject was last released for the whole fleet; 0: never."""
+    try:
+        past = parts.ledger.past(subject=subject, limit=_BACK)
+    except LedgerError:
+        return 0.0
+    lifted = (d.at for _, d in past if isinstance(d, Release) and d.cause not in _OURS)
+    return max(lifted, default=0.0)
+
+
+def _recall(parts: Parts) -> str:
+    try:
+        position = parts.ledger.load_position(_NUMBERS)
+    except LedgerError:
+        return ""
+    return position.token if position else ""
+
+
+def _remember(parts: Parts, numbers: str) -> None:
+    with suppress(LedgerError):  # the next beat has the same and more
+        parts.ledger.save_positions([Position(_NUMBERS, numbers)])
 
 
 def _longest(settings: Settings) -> float | None:

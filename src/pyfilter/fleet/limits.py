@@ -9,6 +9,7 @@ from pyfilter.fleet.record import Record
 RATE = 200.0  # records a second that one peer may send for long
 BURST = 20_000.0  # and at once, after it was away
 MOST_PEERS = 10_000
+_OTHERS = "others"  # under which the refused records of more peers than that are counted
 
 
 class Quota:
@@ -33,7 +34,13 @@ class Limits:
         self.longest = longest  # seconds of the longest ban that local policy knows; None: for ever
         self.refused: Counter[str] = Counter()  # by peer
         self.numbers: dict[str, int] = {}  # the newest record of each peer that came by stream
+        self.ours = 0  # the newest number that we ourselves gave
         self._quotas: dict[str, Quota] = {}
+
+    def refuse(self, server: str) -> None:
+        """Count a refused record of a server."""
+        known = server in self.refused or len(self.refused) < MOST_PEERS
+        self.refused[server if known else _OTHERS] += 1
 
     def admit(self, record: Record, now: float, *, fresh: bool) -> Record:
         """Return the record, its end capped by local policy; raises FleetError when refused.
@@ -52,10 +59,10 @@ class Limits:
             raise FleetError("a server sends more records than it may")
         if fresh:
             self.numbers[record.server] = record.number
-        return self._capped(record, now)
+        return self._capped(record)
 
-    def _capped(self, record: Record, now: float) -> Record:
+    def _capped(self, record: Record) -> Record:
         if self.longest is None or record.kind == "release":
             return record
-        latest = now + self.longest
+        latest = record.at + self.longest  # not from now: it would grow each time it is read
         return record if record.end() <= latest else replace(record, until=latest)

@@ -22,9 +22,14 @@ def open_client(
     Raises FleetError when the URL is none. Nothing is connected yet.
     """
     from redis import asyncio as aio  # noqa: PLC0415 - 12 MB that only a fleet needs
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    options = _options(ca_file, patient=patient)
+    secure = redis.startswith("rediss:")
+    options = _options(ca_file if secure else "", patient=patient)
+    if not cluster:
+        options["retry"] = Retry(NoBackoff(), 0)  # who is away is asked again by a new session
     try:
         if sentinels:
             places = [_place(sentinel) for sentinel in sentinels]

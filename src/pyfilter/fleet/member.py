@@ -1,41 +1,31 @@
 # One server as a member of the fleet: publishes its decisions, follows those of the others.
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from secrets import randbelow
 from typing import Any
 
-from msgspec import Struct
-
-from pyfilter.addresses import Network
-from pyfilter.errors import AddressError, FleetError
+from pyfilter.errors import FleetError
 from pyfilter.fleet.limits import Limits
-from pyfilter.fleet.record import Record, meant, told, unseal
+from pyfilter.fleet.presence import Presence
+from pyfilter.fleet.reception import MARKS, Reception
+from pyfilter.fleet.record import Record, told
+from pyfilter.fleet.seat import Seat
 from pyfilter.fleet.store import Store
-from pyfilter.interfaces import Clock
 from pyfilter.model import Ban, Decision, Release
 
 _log = logging.getLogger(__name__)
 HEARTBEAT = 2.0  # seconds; a Redis that is gone, stopped or flushed is noticed by then
 _AGAIN = 1.0  # seconds until Redis is tried again
+_REST = 0.05  # seconds from one read to the next: a storm is read in few pieces
 _MOST_WAITING = 10_000  # decisions; more than that are left to the next comparison
 _BATCH = 500
-_SILENT = 60.0  # seconds between two log lines about the same trouble
-_ELSEWHERE = {"expired", "fleet", "local"}  # causes of releases that are nobody else's
-
-
-class Seat(Struct, frozen=True):
-    """What a member needs of its server."""
-
-    name: str
-    key: bytes
-    open_store: Callable[[], Store]
-    apply: Callable[[Sequence[Decision]], object]
-    bans: Callable[[], Sequence[Ban]]
-    standing: Callable[[Network], Ban | None]
-    released_at: Callable[[Network], float]  # when a subject was last released here; 0: never
-    clock: Clock
-    check_time: float = 0.0  # seconds between comparisons; 0: only when there is a reason
+_SILENT = 60.0  # seconds between two log lines about Redis
+_ELSEWHERE = {"expired", "fleet", "local", "allowlist"}  # causes of releases that are ours alone
+_NEAR_FULL = 500  # records in one read: perhaps some before them are no longer streamed
+_SOON, _EACH = 1.0, 0.01  # seconds (and per server) until others' bans are put back into Redis
 
 
 class Member:
@@ -48,17 +38,22 @@ class Member:
         self._waiting: list[Decision] = []
         self._wake = asyncio.Event()
         self._behind = False  # more was decided than `_waiting` holds
-        self._epoch = ""
-        self._servers: dict[str, float] = {}
-        self._complained = ("", 0.0)
+        self._reception = Reception(seat, limits, self._queue)
+        self._reception.mark = randbelow(MARKS + 1)
+        self._presence = Presence(seat, limits)
+        self._complained = -_SILENT
         self._number = 0
         self._compared = 0.0
+        self._put_back = float("inf")  # when bans of others, missing in Redis, are put back
+        self._putting = asyncio.Lock()  # numbers grow in the order of the stream
         self.health = "connecting"
 
     def tell(self, decision: Decision) -> None:
         """Take a decision of this server to be published soon."""
-        if not self._ours(decision):
-            return
+        if self._ours(decision):
+            self._queue(decision)
+
+    def _queue(self, decision: Decision) -> None:
         if len(self._waiting) >= _MOST_WAITING:
             self._behind = True
         else:
@@ -72,16 +67,12 @@ class Member:
 
     def state(self) -> dict[str, Any]:
         """Return what `status` shows."""
-        now = self._seat.clock()
         return {
-            "health": self.health,
+            "health": self._presence.trouble or self.health,
             "name": self._seat.name,
             "signed": bool(self._seat.key),
             "waiting": len(self._waiting),
-            "servers": [
-                {"name": name, "last_seen": at, "lag": max(0.0, round(now - at, 1))}
-                for name, at in sorted(self._servers.items())
-            ],
+            "servers": self._presence.rows(),
             "refused": dict(self._limits.refused),
         }
 
@@ -92,8 +83,12 @@ class Member:
         while True:
             store = self._seat.open_store()
             try:
-                await self._session(store)
+                # A task of its own, because a TaskGroup that fails leaves its task marked as cancelled.
+                await asyncio.create_task(self._session(store))
+            except* FleetError as group:
+                self._complain(_innermost(group))
             except* (RedisError, OSError, TimeoutError) as group:
+                self.health = f"unreachable: {_text(_innermost(group))}"
                 self._complain(_innermost(group))
             finally:
                 await _closed(store)
@@ -102,27 +97,30 @@ class Member:
             await asyncio.sleep(_AGAIN)
 
     async def _session(self, store: Store) -> None:
-        place = await store.newest()
+        places = {store.stream: await store.newest()}
         await self._compare(store)
         self.health = "ok"
+        self._wake.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(store, place))
+            tasks.create_task(self._follow(store, places))
             tasks.create_task(self._publish(store))
             tasks.create_task(self._beat(store))
 
-    async def _follow(self, store: Store, place: bytes) -> None:
+    async def _follow(self, store: Store, places: dict[str, bytes]) -> None:
         while not _leaving():
-            news = await store.news(place)
-            if news:
-                place = news[-1][0]
-                self._take([sealed for _, sealed in news], fresh=True)
+            before, began = places[store.stream], time.monotonic()
+            news = (await store.news(places)).get(store.stream, [])
+            self._reception.take(news, fresh=True)
+            if len(news) >= _NEAR_FULL and _place(await store.oldest()) > _place(before):
+                await self._compare(store)
+            await asyncio.sleep(began + _REST - time.monotonic())
 
     async def _publish(self, store: Store) -> None:
         while not _leaving():
             await self._wake.wait()
             self._wake.clear()
             while batch := self._waiting[:_BATCH]:
-                await store.put(self._records(batch))
+                await self._put(store, batch)
                 del self._waiting[: len(batch)]
             if self._behind:
                 self._behind = False
@@ -130,78 +128,54 @@ class Member:
 
     async def _beat(self, store: Store) -> None:
         while not _leaving():
-            epoch, self._servers = await store.present(self._seat.name, self._seat.clock())
-            if self._epoch and epoch != self._epoch:
-                await self._compare(store)
-            self._epoch = epoch
-            if self._seat.check_time and time.monotonic() - self._compared > self._seat.check_time:
+            await self._presence.show(store, self._reception.mark)
+            now, check_time = time.monotonic(), self._seat.check_time
+            if now > self._put_back or (check_time and now - self._compared > check_time):
                 await self._compare(store)
             await asyncio.sleep(HEARTBEAT)
 
     async def _compare(self, store: Store) -> None:
         """Make the snapshot and this server hold the same."""
-        held: dict[str, Record] = {}
-        async for page in store.snapshot():
-            held.update((record.subject, record) for record in self._take(page, fresh=False))
-        missing: list[Decision] = [
-            ban
-            for ban in self._seat.bans()
-            if self._ours(ban) and _lacks(held.get(ban.subject), ban)
-        ]
-        for text, record in held.items():
-            subject = Network(text)
-            if record.kind == "ban" and (at := self._seat.released_at(subject)) > record.at:
-                missing.append(Release(subject, at, "operator"))
-        for start in range(0, len(missing), _BATCH):
-            await store.put(self._records(missing[start : start + _BATCH]))
-        await store.tidy(self._seat.clock())
+        held: dict[str, tuple[str, float, float]] = {}
+        async for page in store.snapshot(self._seat.clock()):
+            for record in self._reception.take(page, fresh=False):
+                held[record.subject] = (record.kind, record.at, record.end())
+            await asyncio.sleep(0)
+        late = time.monotonic() > self._put_back
+        self._put_back = float("inf")
+        missing = [ban for ban in self._seat.bans() if _lacks(held.get(ban.subject), ban)]
+        ours: list[Decision] = [ban for ban in missing if late or self._ours(ban)]
+        if len(ours) < len([ban for ban in missing if not ban.observe]):
+            # Redis was emptied while their server was away; not all of us at once put them back.
+            wait = _SOON + random.random() * _EACH * len(self._presence.servers)  # noqa: S311
+            self._put_back = time.monotonic() + wait
+        for start in range(0, len(ours), _BATCH):
+            await self._put(store, ours[start : start + _BATCH])
         self._compared = time.monotonic()
+
+    async def _put(self, store: Store, decisions: Sequence[Decision]) -> None:
+        async with self._putting:
+            stood = await store.put(self._records(decisions), self._seat.clock())
+        self._reception.take(stood, fresh=False)
 
     def _records(self, decisions: Sequence[Decision]) -> list[Record]:
         records = []
         for decision in decisions:
-            self._number = max(self._number + 1, time.time_ns() // 1000)
-            records.append(told(decision, self._seat.name, self._number))
+            self._number = max(self._number + 1, time.time_ns() // 1000, self._limits.ours)
+            self._limits.ours = self._number
+            number = self._number * (MARKS + 1) + self._reception.mark
+            records.append(told(decision, self._seat.name, number))
         return records
 
-    def _take(self, sealed: Sequence[bytes], *, fresh: bool) -> list[Record]:
-        """Apply what others sent, after every check; return all that was readable."""
-        now, read, decisions = self._seat.clock(), [], []
-        for one in sealed:
-            try:
-                record = unseal(one, self._seat.key, now)
-                read.append(record)
-                if record.server == self._seat.name:
-                    continue
-                decision = meant(self._limits.admit(record, now, fresh=fresh))
-            except (FleetError, AddressError) as error:
-                self._limits.refused[_sender(one)] += 1
-                self._complain(error)
-                continue
-            if self._is_news(decision, now):
-                decisions.append(decision)
-        if decisions:
-            self._seat.apply(decisions)
-        return read
-
-    def _is_news(self, decision: Decision, now: float) -> bool:
-        known = self._seat.standing(decision.subject)
-        if isinstance(decision, Release):
-            return known is not None and known.since <= decision.at
-        if known and (known.until is None or (decision.until and decision.until <= known.until)):
-            return False
-        over = decision.until is not None and decision.until <= now
-        return not over and self._seat.released_at(decision.subject) < decision.since
-
     def _complain(self, error: BaseException) -> None:
-        """Say what is wrong, each thing once a minute at most."""
-        text = str(error) or type(error).__name__
-        if not isinstance(error, FleetError | AddressError):
-            self.health = f"unreachable: {text}"
-        said, at = self._complained
-        if said != text or time.monotonic() - at > _SILENT:
-            self._complained = (text, time.monotonic())
-            _log.warning("Fleet: %s", text)
+        """Say what is wrong, once a minute at most."""
+        if time.monotonic() - self._complained >= _SILENT:
+            self._complained = time.monotonic()
+            _log.warning("Fleet: %s", _text(error))
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _leaving() -> bool:
@@ -210,18 +184,20 @@ def _leaving() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _lacks(held: Record | None, ban: Ban) -> bool:
+def _lacks(held: tuple[str, float, float] | None, ban: Ban) -> bool:
+    if ban.observe:
+        return False
     if held is None:
         return True
-    if held.kind == "release":
-        return held.at < ban.since
-    return (ban.until is None and held.until is not None) or (ban.until or 0) > held.end()
+    kind, at, end = held
+    if kind == "release":
+        return at < ban.since
+    return end < (float("inf") if ban.until is None else ban.until)
 
 
-def _sender(sealed: bytes) -> str:
-    """Return the server that a refused record names, as far as it can be read."""
-    _, _, rest = sealed.partition(b'"server":"')
-    return rest.partition(b'"')[0][:64].decode("utf-8", "replace") or "unknown"
+def _place(place: bytes) -> tuple[int, int]:
+    milliseconds, _, number = place.partition(b"-")
+    return int(milliseconds), int(number or 0)
 
 
 def _innermost(error: BaseException) -> BaseException:

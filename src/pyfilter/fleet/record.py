@@ -12,6 +12,7 @@ from pyfilter.model import Ban, Decision, Release
 
 LARGEST = 2048  # bytes of a record
 WIDEST = {4: 24, 6: 48}  # shorter prefixes would take innocent neighbours along
+NAME_SHORTEST, NAME_LONGEST = 1, 253  # characters of a server's name
 _AHEAD = 300.0  # seconds by which a peer's clock may be ahead of ours
 _REASON = 200  # characters
 
@@ -28,6 +29,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     reason: str = ""
     rule: str = ""
     strike: int = 1
+    origin: str = ""  # the server that decided, when another one passes it on
 
     def end(self) -> float:
         """Return when it ceases to matter, in seconds since the epoch; 0 for a release."""
@@ -54,6 +56,7 @@ def told(decision: Decision, server: str, number: int) -> Record:
         decision.reason[:_REASON],
         decision.rule,
         decision.strike,
+        "" if decision.origin in {"operator", server} else decision.origin,
     )
 
 
@@ -69,7 +72,7 @@ def meant(record: Record) -> Decision:
         record.reason,
         record.rule,
         max(1, record.strike),
-        record.server,
+        record.origin or record.server,
     )
 
 
@@ -84,13 +87,19 @@ def signature(body: bytes, key: bytes) -> bytes:
     return hmac.new(key, body, hashlib.sha256).hexdigest().encode() if key else b""
 
 
-def unseal(sealed: bytes, key: bytes, now: float) -> Record:
-    """Return a peer's record; raises FleetError with the reason why it is refused."""
-    if len(sealed) > LARGEST:
+def proved(sealed: bytes, key: bytes, longest: int = LARGEST) -> bytes:
+    """Return what was sealed; raises FleetError when it is too long or not signed by the key."""
+    if len(sealed) > longest:
         raise FleetError("a record is too long")
     signed, _, body = sealed.partition(b" ")
     if key and not hmac.compare_digest(signed, signature(body, key)):
         raise FleetError("a record is not signed with the fleet's key")
+    return body
+
+
+def unseal(sealed: bytes, key: bytes, now: float) -> Record:
+    """Return a peer's record; raises FleetError with the reason why it is refused."""
+    body = proved(sealed, key)
     try:
         record = _decoder.decode(body)
         subject = network(record.subject)
@@ -98,6 +107,8 @@ def unseal(sealed: bytes, key: bytes, now: float) -> Record:
         raise FleetError(f"a record is malformed: {error}") from None
     if subject != record.subject:
         raise FleetError("a record's address is not in canonical form")
+    if not NAME_SHORTEST <= len(record.server) <= NAME_LONGEST:
+        raise FleetError("a record names no server")
     if record.at > now + _AHEAD:
         raise FleetError("a record is dated in the future: set the clocks by NTP")
     net = parsed(subject)

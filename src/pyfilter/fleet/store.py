@@ -3,38 +3,15 @@ from collections.abc import AsyncIterator, Sequence
 from secrets import token_hex
 from typing import Any
 
-from pyfilter.fleet.record import Record, seal
+from pyfilter.fleet.record import LARGEST, Record, seal
+from pyfilter.fleet.scripts import COUNTED, HERE, PAGE, PUT
 
 MOST_STREAMED = 100_000  # records kept for those who read on; who was away takes the snapshot
+MOST_COUNTED = 5_000  # batches of evidence
 _TOMBSTONE = 7 * 86400.0  # seconds for which a release is remembered
 _PAGE = 1000
-
-# One subject's record replaces an older one, and a ban one that ends sooner; only what replaced
-# something is streamed. ARGV: three a record - subject, "KIND AT END", sealed record.
-_PUT = """
-local put = 0
-for i = 1, #ARGV, 3 do
-  local old = redis.call('HGET', KEYS[1], ARGV[i])
-  local newer = true
-  if old then
-    local k, a, e = string.match(old, '^(%S+) (%S+) (%S+) ')
-    local nk, na, ne = string.match(ARGV[i+1], '^(%S+) (%S+) (%S+)$')
-    a, e, na, ne = tonumber(a), tonumber(e), tonumber(na), tonumber(ne)
-    if k == 'ban' and nk == 'ban' then
-      newer = ne > e or e < na
-    elseif k then
-      newer = na > a or (na == a and nk == 'release')
-    end
-  end
-  if newer then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i+1] .. ' ' .. ARGV[i+2])
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', '%d', '*', 'r', ARGV[i+2])
-    put = put + 1
-  end
-end
-return put
-""".replace("%d", str(MOST_STREAMED))
-
+_FEW, _MANY = 16, 1000  # entries that one read takes: few until they have proved small
+_ROOM = 1 << 20  # bytes that one read may take
 _FOR_EVER = 9e15  # stands for "no end" where only numbers can be compared
 
 
@@ -45,65 +22,67 @@ class Store:
         self.client, self.patient, self._key = client, patient, key
         base = f"{prefix}{{fleet}}:"
         self.bans, self.stream, self.epoch = f"{base}bans", f"{base}stream", f"{base}epoch"
-        self.servers = f"{base}servers"
+        self.servers, self.counts = f"{base}servers", f"{base}counts"
+        self._most = _FEW
 
     async def newest(self) -> bytes:
         """Return the place in the stream behind which news will come."""
         found = await self.client.xrevrange(self.stream, count=1)
         return bytes(found[0][0]) if found else b"0-0"
 
-    async def put(self, records: Sequence[Record]) -> None:
-        """Publish records, each unless the snapshot holds a newer one of its subject."""
-        arguments: list[bytes | str] = []
+    async def oldest(self) -> bytes:
+        """Return the place of the oldest record that is still streamed."""
+        found = await self.client.xrange(self.stream, count=1)
+        return bytes(found[0][0]) if found else b"0-0"
+
+    async def put(self, records: Sequence[Record], now: float) -> list[bytes]:
+        """Publish records, each unless the snapshot holds a newer one; return those newer ones."""
+        arguments: list[bytes | str] = [f"{now:.6f}", str(MOST_STREAMED)]
         for record in records:
             end = min(record.end(), _FOR_EVER)
             arguments += [record.subject, f"{record.kind} {record.at:.6f} {end:.6f}"]
             arguments.append(seal(record, self._key))
-        await self.client.eval(_PUT, 2, self.bans, self.stream, *arguments)
+        return list(await self.client.eval(PUT, 2, self.bans, self.stream, *arguments))
 
-    async def snapshot(self) -> AsyncIterator[list[bytes]]:
-        """Yield the sealed records of the snapshot, a page at a time."""
-        cursor: int = 0
+    async def snapshot(self, now: float) -> AsyncIterator[list[bytes]]:
+        """Yield the sealed records of the snapshot, a page at a time; what has ended goes."""
+        cursor = b"0"
+        bounds = (_PAGE, LARGEST, f"{now:.6f}", _TOMBSTONE)
         while True:
-            cursor, page = await self.client.hscan(self.bans, cursor, count=_PAGE)
-            yield [value.split(b" ", 3)[3] for value in page.values() if value.count(b" ") > 3]
-            if not cursor:
+            cursor, *page = await self.client.eval(PAGE, 1, self.bans, cursor, *bounds)
+            yield page
+            if cursor == b"0":
                 return
 
-    async def tidy(self, now: float) -> None:
-        """Take out of the snapshot what has ended."""
-        cursor: int = 0
-        while True:
-            cursor, page = await self.client.hscan(self.bans, cursor, count=_PAGE)
-            over = [subject for subject, value in page.items() if _over(value, now)]
-            if over:
-                await self.client.hdel(self.bans, *over)
-            if not cursor:
-                return
+    async def news(self, places: dict[str, bytes]) -> dict[str, list[bytes]]:
+        """Wait for records behind the places of streams; move the places, return what came."""
+        found = await self.patient.xread(dict(places), count=self._most, block=0)
+        rows = found.items() if isinstance(found, dict) else found
+        news: dict[str, list[bytes]] = {}
+        for stream, page in rows:
+            entries = _flat(page)
+            name = stream.decode() if isinstance(stream, bytes) else stream
+            places[name] = bytes(entries[-1][0])
+            news[name] = [fields.get(b"r", b"") for _, fields in entries]
+        size = sum(len(one) for page in news.values() for one in page)
+        # Whoever may write to Redis may also write what is huge: then little is read at a time.
+        self._most = 1 if size > _ROOM else min(2 * self._most, _MANY)
+        return news
 
-    async def news(self, after: bytes) -> list[tuple[bytes, bytes]]:
-        """Wait for records behind a place; return (place, sealed record) in order."""
-        found = await self.patient.xread({self.stream: after}, count=_PAGE, block=0)
-        entries = found.values() if isinstance(found, dict) else (row[1] for row in found)
-        return [
-            (bytes(place), fields.get(b"r", b""))
-            for page in entries
-            for place, fields in _flat(page)
-        ]
+    async def add_count(self, sealed: bytes, since: float) -> None:
+        """Send a batch of evidence; batches of before `since` may go."""
+        oldest = max(0, int(since * 1000))
+        await self.client.eval(COUNTED, 1, self.counts, MOST_COUNTED, sealed, oldest)
 
-    async def present(self, name: str, now: float) -> tuple[str, dict[str, float]]:
-        """Say that we are here; return the epoch of the data and when each server was seen.
+    async def present(self, name: str, said: str, *, all_servers: bool) -> list[bytes]:
+        """Say that we are here.
 
-        The epoch is drawn anew when the data are: a Redis that was flushed has another one.
+        Returns the epoch of the data, what was last said by our name, then names and times of the
+        servers. The epoch is drawn anew when the data are: a Redis that was flushed has another one.
         """
-        pipe = self.client.pipeline(transaction=False)
-        pipe.hset(self.servers, name, f"{now:.3f}")
-        pipe.set(self.epoch, token_hex(8), nx=True)
-        pipe.get(self.epoch)
-        pipe.hgetall(self.servers)
-        _, _, found, seen = await pipe.execute()
-        servers = {name.decode(errors="replace"): _number(at) for name, at in seen.items()}
-        return (found or b"").decode(errors="replace"), servers
+        wanted = "1" if all_servers else "0"
+        keys = (self.servers, self.epoch)
+        return list(await self.client.eval(HERE, 2, *keys, name, said, token_hex(8), wanted))
 
     async def close(self) -> None:
         for client in (self.client, self.patient):
@@ -113,16 +92,3 @@ class Store:
 def _flat(page: Any) -> Any:
     """Return the entries of one stream, which a newer protocol wraps in one more list."""
     return page[0] if page and isinstance(page[0], list) and isinstance(page[0][0], tuple) else page
-
-
-def _over(value: bytes, now: float) -> bool:
-    kind, at, end, *_ = [*value.split(b" ", 3), b"", b"", b""]
-    limit = _number(at) + _TOMBSTONE if kind == b"release" else _number(end)
-    return limit < now
-
-
-def _number(text: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
