@@ -41,16 +41,17 @@ def ban_command(
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Lift every ban in force.")
 @click.option("--grace", type=DURATION, help="Do not ban them again for so long: 1h.")
+@click.option("--local/--fleet", "local", default=False, help="Here only, or on every server.")
 @pass_globals
 def unban_command(
-    options: Globals, addresses: tuple[str, ...], everything: bool, grace: float | None
+    options: Globals, addresses: tuple[str, ...], everything: bool, grace: float | None, local: bool
 ) -> None:
     """Lift the bans of addresses and networks, and of all that lies in them."""
     if everything == bool(addresses):
         raise click.UsageError("name addresses, or --all")
     subjects: list[str] = [subject(text) for text in addresses]
     with options.client(_PATIENCE) as client:
-        request = UnbanSubjects(subjects, everything, grace or 0.0)
+        request = UnbanSubjects(subjects, everything, grace or 0.0, local)
         rows = client.ask(request, OutcomesAnswer).outcomes
     emit(options, [shapes.outcome(row) for row in rows], lambda: _show_lifted(rows))
     refuse(rows)

@@ -38,7 +38,7 @@ from pyfilter.errors import AddressError, LedgerError, RefusedError
 from pyfilter.model import Allowance, Ban, Decision, Release
 from pyfilter.visible import visible
 
-OPERATOR = "operator"
+OPERATOR, LOCAL = "operator", "local"
 _LONGEST_WORDS = 300  # characters of a reason or note
 _LONGEST = 100 * 366 * 86400.0  # seconds that a ban may last if not for ever
 _MOST_GRACES = 10_000
@@ -151,7 +151,7 @@ class Operations:
         every = [ban for found in lifted.values() for ban in found]
         if request.grace and len(every) > _MOST_GRACES:
             raise RefusedError(f"--grace goes with at most {_MOST_GRACES} bans: allow a network")
-        await self._release(every, user)
+        await self._release(every, user, LOCAL if request.local else OPERATOR)
         if request.grace:
             self._spare(lifted, spared, user)
         rows: list[OutcomeRow] = []

@@ -47,6 +47,7 @@ class UnbanSubjects(Struct, frozen=True, tag="unban", tag_field="do", forbid_unk
     subjects: list[str] = []
     everything: bool = False
     grace: float = 0.0  # seconds in which the subjects are not banned again; -1: for ever
+    local: bool = False  # here only; else on every server of the fleet
 
 
 class AskWhy(Struct, frozen=True, tag="why", tag_field="do", forbid_unknown_fields=True):

@@ -48,6 +48,7 @@ def join(settings: Settings, parts: Parts) -> Member | None:
         protected=parts.enforcer.protected,
         recall=partial(_recall, parts),
         remember=partial(_remember, parts),
+        connected=parts.guard.look_around,
     )
     seat.open_store()  # connects nowhere, but a wrong address is told at once
     return Member(seat, Limits(_longest(settings)))

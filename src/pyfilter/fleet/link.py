@@ -22,14 +22,9 @@ def open_client(
     Raises FleetError when the URL is none. Nothing is connected yet.
     """
     from redis import asyncio as aio  # noqa: PLC0415 - 12 MB that only a fleet needs
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    secure = redis.startswith("rediss:")
-    options = _options(ca_file if secure else "", patient=patient)
-    if not cluster:
-        options["retry"] = Retry(NoBackoff(), 0)  # who is away is asked again by a new session
+    options = _options(ca_file if redis.startswith("rediss:") else "", patient=patient)
     try:
         if sentinels:
             places = [_place(sentinel) for sentinel in sentinels]
@@ -38,6 +33,7 @@ def open_client(
             found = watchers(places, sentinel_kwargs=dict(options), **options, **secrets)
             return found.master_for(master)
         if cluster:
+            del options["retry"]  # a Cluster is asked again when it moves our keys
             return aio.RedisCluster.from_url(redis, **options)
         return aio.Redis.from_url(redis, **options)
     except ValueError as error:
@@ -45,7 +41,11 @@ def open_client(
 
 
 def _options(ca_file: str, *, patient: bool) -> dict[str, Any]:
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
     options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),  # who is away is asked again by a new session
         "socket_connect_timeout": CONNECT_WITHIN,
         "socket_timeout": None if patient else ANSWER_WITHIN,
     }

@@ -91,6 +91,7 @@ class Member:
                 self.health = f"unreachable: {_text(_innermost(group))}"
                 self._complain(_innermost(group))
             finally:
+                self._presence.save()
                 await _closed(store)
             if _leaving():
                 raise asyncio.CancelledError
@@ -98,6 +99,7 @@ class Member:
 
     async def _session(self, store: Store) -> None:
         places = {store.stream: await store.newest()}
+        self._seat.connected()
         await self._compare(store)
         self.health = "ok"
         self._wake.set()

@@ -42,7 +42,7 @@ class Presence:
 
         Raises FleetError when the data in Redis are not those of the last beat.
         """
-        self._save()
+        self.save()
         every = 1 + len(self.servers) // _SERVERS_A_BEAT
         self._beats += 1
         said = f"{self._seat.clock():.3f} {mark}"
@@ -64,7 +64,7 @@ class Presence:
             name = self._seat.name
             self.trouble = f"another server is called {name}, too: give each a name of its own"
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Keep the newest numbers, so that nothing can be replayed after a restart."""
         numbers = {"": self._limits.ours, **self._limits.numbers}
         kept = msgspec.json.encode(numbers).decode()

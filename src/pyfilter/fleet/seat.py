@@ -37,6 +37,7 @@ class Seat(Struct, frozen=True):
     protected: Callable[[Network], str | None] = _nothing
     recall: Callable[[], str] = _blank  # what `remember` was told before a restart
     remember: Callable[[str], None] = _forget
+    connected: Callable[[], object] = _blank  # told when there is a connection to Redis
 
     def lifted(self, subject: Network) -> float:
         """Return when a subject was last released for the whole fleet; 0: never."""

@@ -1,4 +1,5 @@
 # What this machine lives on: its own addresses, gateways, resolvers and who is logged in.
+import os
 import re
 import socket
 import struct
@@ -24,7 +25,21 @@ def surroundings(proc: Path = _PROC, resolv: Path = Path("/etc/resolv.conf")) ->
         *(Shield(net, "this server's own address") for net in _own_v6(proc)),
         *(Shield(net, "a gateway of this server", firm=False) for net in _gateways(proc)),
         *(Shield(net, "a resolver of this server", firm=False) for net in _resolvers(resolv)),
+        *(Shield(net, "the fleet's Redis", firm=False) for net in _connected()),
     )
+
+
+def _connected() -> list[Network]:
+    """Return to whom this process itself holds connections: of the fleet, nobody else."""
+    found: set[Network] = set()
+    for number in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(number.name))) as one:
+                if one.family in {socket.AF_INET, socket.AF_INET6}:
+                    found.add(network(one.getpeername()[0]))
+        except (OSError, AddressError):
+            continue
+    return sorted(found)
 
 
 def _lines(path: Path) -> list[str]:
