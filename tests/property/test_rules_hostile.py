@@ -1,6 +1,7 @@
 # Property: whatever visitors write into the free fields of a message, the address is the peer's.
 # The lines are the rules' own samples, their free fields filled with forged messages and with pieces of them, as
 # the service writes such text.
+import json
 import random
 import re
 from collections.abc import Callable
@@ -70,6 +71,10 @@ def basic(text: str) -> str:
 def unbroken(text: str) -> str:
     """Write a URL or header that must not hide its sender: with %0a and a quote one may, see the rule."""
     return printable(text).replace("%0a", "%0b")
+
+
+def quoted_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
 
 
 def unquoted(text: str) -> str:
@@ -161,6 +166,10 @@ SLOTS: dict[str, tuple[Slot, ...]] = {
     "dropbear": _slots((r"user '(\w+)'", printable, False), (r"for '(\w+)'", printable, False)),
     "pam": _slots((r" user=(\w+)$", printable, False), (r"tty=ftp ruser=(\w*)", printable, False)),
     "sudo": _slots((r" user=(\w+)$", printable, False)),
+    "mongodb": _slots(
+        (r'"(?:principalName|user)":"(\w+)"', quoted_json, True),
+        (r"failed for (\w+) on", printable, False),
+    ),
     "named": _slots((r"\((\S+)\): query", helo, False), (r"'([\w.]+)/\w+/IN' denied", helo, False)),
 }
 

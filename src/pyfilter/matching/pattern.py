@@ -38,6 +38,7 @@ def _tree(text: str) -> Node:
 # decides whether it is one.
 PLACEHOLDERS: dict[str, Node] = {
     "ip": Group("ip", _tree(r"[0-9A-Fa-f:.]{1,44}[0-9A-Fa-f]")),
+    "ip4": Group("ip", _tree(r"\d{1,3}(?:\.\d{1,3}){3}")),  # where a colon and a port may follow
     "host": Group("host", _tree(r"[0-9A-Za-z._:%-]{0,254}[0-9A-Za-z]")),
     "user": Group("user", Repeat(Char(ANY), 0, FOREVER)),
     "name": Group("user", _tree(r"\S{1,255}")),

@@ -173,8 +173,8 @@ class Reader:
         if not isinstance(table, dict):
             return message
         names = {"message": "message", **self.rule.fields}
-        fields = {key: _field(table, name) for key, name in names.items()}
-        text = fields.pop("message")
+        fields = {key: _field(table, name) for key, name in names.items() if key != "message"}
+        text = b" ".join(_text(_dig(table, name)) for name in names["message"].split())
         return message._replace(text=text, fields=fields) if text else None
 
 
@@ -187,8 +187,8 @@ def _is_address(raw: bytes) -> bool:
 
 
 def _field(table: object, names: str) -> bytes:
-    """Return one field, or several (parted by spaces in `names`) joined by spaces."""
-    return b" ".join(_text(_dig(table, name)) for name in names.split())
+    """Return the first of several fields (parted by spaces in `names`) that says something."""
+    return next(filter(None, (_text(_dig(table, name)) for name in names.split())), b"")
 
 
 def _dig(value: object, path: str) -> object:
