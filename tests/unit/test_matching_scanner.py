@@ -132,6 +132,12 @@ def test_a_wrong_pattern_is_refused_when_the_matcher_is_made() -> None:
         Matcher([(Rule(name="mine", patterns=(Pattern("^nobody$"),)), ())])
 
 
+def test_a_wrong_ignore_is_refused_when_the_matcher_is_made() -> None:
+    rule = Rule(name="mine", patterns=(Pattern("^no <ip>$"),), ignore=("x",))
+    with pytest.raises(RuleError, match="rule mine: ignore 'x'"):
+        Matcher([(rule, ())])
+
+
 def test_lines_of_two_rules_give_one_event_each() -> None:
     one = Rule(name="one", patterns=(Pattern("^refused <ip>$"),))
     two = Rule(name="two", patterns=(Pattern("^refused <host>$"),))

@@ -37,8 +37,8 @@ def scanner(readers: Sequence[Reader], folder: Path | None) -> Scanner:
 
 def _key(readers: Sequence[Reader]) -> str:
     said = [
-        (reader.rule.format, reader.rule.fields.get("message", ""), reader.chosen)
-        for reader in readers
+        (one.rule.format, one.rule.fields.get("message", ""), one.rule.ignore, one.chosen)
+        for one in readers
     ]
     engine = f"{_FORM} {hs.Database().__class__.__module__} {_version()} {platform.machine()}"
     return hashlib.sha256(engine.encode() + msgspec.json.encode(said)).hexdigest()

@@ -2,6 +2,7 @@
 # fast paths may only be quicker, never different.
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -57,17 +58,28 @@ class Reader:
             pattern for pattern in rule.patterns if pattern.kind in wanted or pattern.weight == 0
         )
         self._compiled: list[Compiled | None] = [None] * len(self.chosen)
-        tagged = compile_header(rule.tags) if rule.tags else None
-        self.header = tagged if rule.format == "syslog" else None
-        self._tagged = tagged  # before a line or a JSON object it may stand or not
         self._cutter = Cutter(rule) if rule.format == "cut" else None
         self._content = compile_pattern(rule, rule.content, checked=False) if rule.content else None
-        self._ignore = tuple(_compile_ignore(rule, text) for text in rule.ignore)
+
+    @cached_property
+    def header(self) -> re.Pattern[bytes] | None:
+        """What stands before every message, of a line or a JSON object before some; when needed."""
+        return compile_header(self.rule.tags) if self.rule.tags else None
+
+    @cached_property
+    def _ignore(self) -> tuple[Callable[[bytes], object], ...]:
+        return tuple(_compile_ignore(self.rule, text) for text in self.rule.ignore)
+
+    def check_ignore(self) -> None:
+        """Check what the rule ignores. Raises RuleError."""
+        for text in self.rule.ignore:
+            _compile_ignore(self.rule, text)
 
     def prepare(self) -> None:
         """Check every pattern, also for what lines could make it slow. Raises RuleError."""
         for pattern in (*self.chosen, *([self.rule.content] if self.rule.content else ())):
             compile_pattern(self.rule, pattern)
+        self.check_ignore()
 
     @property
     def patterns(self) -> tuple[Compiled, ...]:
@@ -104,11 +116,11 @@ class Reader:
         line = line.removesuffix(b"\r")
         if self._cutter is not None:
             return self._dateless(self._cutter.cut(line))
-        header = read_header(self._tagged, line) if self._tagged else None
+        header = read_header(self.header, line) if self.header else None
         if header:
             text, repeats = unrepeated(line[header.end :])
             message = Message(text, header.stamp, header.pid, repeats)
-        elif self.header:
+        elif self.rule.format == "syslog":
             return None
         else:
             message = Message(line)

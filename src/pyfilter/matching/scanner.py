@@ -47,6 +47,7 @@ def plan(readers: Sequence[Reader]) -> Plan:
     probes: dict[tuple[bytes, int], list[int]] = {}
     always, number = [], 0
     for reader in readers:
+        reader.check_ignore()
         for compiled in reader.patterns:
             found = _probes(reader, compiled)
             for key in found:
