@@ -1,4 +1,5 @@
 # The fleet end to end: daemons with kernels of their own around a real Redis that fails in every way.
+import json
 import os
 import signal
 import time
@@ -259,6 +260,36 @@ def test_a_cluster_of_three_shares_too(place: Town, tmp_path: Path) -> None:
             everywhere(both, attacker)
             assert both[1].command("unban", attacker).returncode == 0
             nowhere(both, attacker)
+
+
+def original(server: Server) -> None:
+    """Put a config.json in the original's shape in place of the server's configuration."""
+    folder = server.folder
+    server.config = folder / "config.json"
+    sync = {"active": True, "name": server.name, "check_time": 600}
+    shared = {"host": HUB, "password": None, "database": 1, "sync_bans": sync}
+    rules = {"ssh": {"log_files": str(server.auth)}}
+    settings = {"database": "redis", "failed_attempts": 5, "request_time": 5, "rules": rules}
+    document = {"settings": settings, "redis": shared, "logging": {"active": False}}
+    document |= {"state_dir": f"{folder}/state", "runtime_dir": f"{folder}/run"}
+    server.config.write_text(json.dumps(document))
+
+
+def test_a_configuration_of_the_original_shares_bans_by_redis(
+    place: Town, engine: Redis, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        both = [Server(place.host(one), tmp_path / one, one, "") for one in ("old01", "old02")]
+        for one in both:
+            original(one)
+            stack.callback(one.stop)
+            one.start()
+            eventually(one.joined, "it joins")
+        attacker = place.newcomer()
+        both[0].fail(attacker)
+        everywhere(both, attacker)
+        told = f"Found IP: {attacker} from server: old01."
+        eventually(lambda: told in both[1].log.read_text(), "the ban is told")
 
 
 def certificates(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pyfilter.cli import commands, main
 from pyfilter.cli.context import Globals
 from pyfilter.control.place import Place
 from pyfilter.ledger import Memory
+from pyfilter.model import Release
 from small_office import SmallOffice, served
 
 
@@ -298,3 +299,19 @@ def test_the_shell_is_offered_commands_and_rules(typed: str, offered: str) -> No
         COMP_CWORD=str(len(words.split(" ")) - 1),
     )
     assert f"plain,{offered}" in found.stdout.split()
+
+
+def test_a_new_fleet_key_is_32_random_bytes_in_hex(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = set()
+    for _ in range(2):
+        assert ran("fleet", "key") == 0
+        keys.add(capsys.readouterr().out.strip())
+    assert len(keys) == 2
+    assert {len(bytes.fromhex(one)) for one in keys} == {32}
+
+
+def test_unban_local_is_a_release_of_its_own_kind(daemon: SmallOffice) -> None:
+    assert ran("unban", "--local", "203.0.113.13") == 0
+    assert ran("unban", "198.51.100.0/24") == 0
+    causes = {one.subject: one.cause for _, one in daemon.ledger.past() if isinstance(one, Release)}
+    assert causes == {"203.0.113.13": "local", "198.51.100.0/24": "operator"}

@@ -28,6 +28,7 @@ _WHERE = {
     "geo": "geo",
     "import": "importing",
     "doctor": "doctor",
+    "fleet": "fleet",
     "serve": "serving",
     "bouncers": "serving",
     "completion": "completion",

@@ -59,11 +59,16 @@ def _fleet(answer: StatusAnswer) -> str:
     for server in answer.fleet.get("servers", []):
         seen = ago(server.get("last_seen"), answer.now)
         text += f"; {server.get('name')} seen {seen}"
-    return text
+    if waiting := answer.fleet.get("waiting"):
+        text += f"; {waiting:,} decisions wait to be sent"
+    for name, number in answer.fleet.get("refused", {}).items():
+        text += f"; refused {number:,} from {name}"
+    return text if answer.fleet.get("signed") else f"{text}; NOT SIGNED: it has no key_file"
 
 
 def _fleet_is_well(answer: StatusAnswer) -> bool | None:
-    return None if answer.fleet is None else answer.fleet.get("health") == "ok"
+    fleet = answer.fleet
+    return None if fleet is None else bool(fleet.get("signed") and fleet.get("health") == "ok")
 
 
 def _show_sources(answer: StatusAnswer) -> None:

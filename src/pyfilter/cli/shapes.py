@@ -62,10 +62,18 @@ def status(answer: StatusAnswer) -> Shape:
             "repairs": firewall.repairs,
         },
         "ledger": answer.ledger,
-        "fleet": answer.fleet,
+        "fleet": _fleet(answer),
         "memory": answer.memory,
         "warnings": answer.warnings,
     }
+
+
+def _fleet(answer: StatusAnswer) -> Shape | None:
+    if answer.fleet is None:
+        return None
+    seen = answer.fleet.get("servers", [])
+    servers = [row | {"last_seen": rfc3339(row.get("last_seen"), "milliseconds")} for row in seen]
+    return answer.fleet | {"servers": servers}
 
 
 def well(answer: StatusAnswer) -> bool:

@@ -139,7 +139,7 @@ def _fleet(section: Section) -> FleetSettings:
         check_time=section.seconds("check_time") if "check_time" in section else 0.0,
     )
     section.done()
-    if bool(settings.redis) == bool(settings.sentinels):
+    if not settings.redis and not settings.sentinels:
         raise section.wrong("redis", "the fleet needs either redis or sentinels")
     if settings.sentinels and not settings.master:
         raise section.wrong("master", "sentinels need the name of the master")
