@@ -33,6 +33,7 @@ class Pipeline:
         self.matchers: Mapping[str, Matcher] = {}  # by source
         self.watches: Mapping[str, Watch] = {}  # by rule
         self.listeners: list[Listener] = []  # told of every event that is new
+        self.weigh: Callable[[Sequence[Event]], Sequence[Event]] = lambda events: events
         self.failures: Counter[str] = Counter()  # by rule
         self.banned_by: Counter[str] = Counter()
         self._kept: dict[str, tuple[int, int]] = {}  # of `statistics`, what the ledger has
@@ -44,7 +45,7 @@ class Pipeline:
             return []
         if not block.again:
             self._tell(events)
-        return self.decide(events, block.read_at)
+        return self.decide(self.weigh(events), block.read_at)
 
     def decide(self, events: Sequence[Event], now: float = 0.0) -> list[Ban]:
         """Return the bans that events complete, dated now or, when that is later, by them."""

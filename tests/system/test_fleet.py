@@ -321,3 +321,19 @@ def test_over_tls_with_an_authority_of_ones_own(place: Town, tmp_path: Path) -> 
         attacker = place.newcomer()
         both[0].fail(attacker)
         everywhere(both, attacker)
+
+
+def test_failures_are_summed_over_the_fleet(place: Town, engine: Redis, tmp_path: Path) -> None:
+    fleet = f'redis = "redis://{HUB}:6379/2"\ncount = true'
+    with servers(place, tmp_path / "f", fleet, "sum01", "sum02", "sum03") as three:
+        attacker, friend = place.newcomer(), place.newcomer()
+        assert three[2].command("allow", "add", friend).returncode == 0
+        for address in (attacker, friend):
+            three[0].fail(address, times=2)
+            three[1].fail(address, times=2)
+        for address in (attacker, friend):
+            three[2].fail(address, times=1)
+        everywhere(three, attacker)
+        assert friend not in three[2].bans()
+        shown = three[0].command("why", attacker).stdout
+        assert "counted by sum0" in shown

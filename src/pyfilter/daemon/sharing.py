@@ -1,19 +1,21 @@
 # Makes the server a member of its fleet, when the settings name one.
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Address, Network
 from pyfilter.daemon.parts import Parts, server_name
 from pyfilter.durations import FOREVER
 from pyfilter.errors import FleetError, LedgerError
+from pyfilter.fleet.counting import Counting, Desk
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.link import open_client
 from pyfilter.fleet.member import Member
 from pyfilter.fleet.seat import Seat
 from pyfilter.fleet.store import Store
-from pyfilter.model import Position, Release
+from pyfilter.model import Event, Position, Release
 from pyfilter.settings import Settings
 from pyfilter.settings.tree import FleetSettings
 
@@ -49,9 +51,31 @@ def join(settings: Settings, parts: Parts) -> Member | None:
         recall=partial(_recall, parts),
         remember=partial(_remember, parts),
         connected=parts.guard.look_around,
+        counting=_counting(settings, parts, key) if fleet.count else None,
     )
     seat.open_store()  # connects nowhere, but a wrong address is told at once
     return Member(seat, Limits(_longest(settings)))
+
+
+def _counting(settings: Settings, parts: Parts, key: bytes) -> Counting:
+    """Return the counting over the fleet, which from now on hears of every event."""
+    pipeline, enforcer = parts.pipeline, parts.enforcer
+
+    def count(events: Sequence[Event]) -> None:
+        known = [event for event in events if event.rule in pipeline.watches]
+        enforcer.apply(pipeline.decide(known, parts.clock()))
+
+    def silent(address: Address) -> bool:
+        host = Network(address)
+        return host in enforcer.standing or enforcer.protected(host) is not None
+
+    limits = [settings.defaults, *(rule.limits for rule in settings.rules.values())]
+    span = max(one.findtime for one in limits)
+    desk = Desk(server_name(settings), key, span, parts.clock, count, silent)
+    counting = Counting(desk)
+    pipeline.listeners.append(counting.witness)
+    pipeline.weigh = counting.campaigns.weigh
+    return counting
 
 
 def _store(fleet: FleetSettings, key: bytes) -> Store:

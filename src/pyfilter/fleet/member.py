@@ -8,6 +8,7 @@ from secrets import randbelow
 from typing import Any
 
 from pyfilter.errors import FleetError
+from pyfilter.fleet.counting import EVERY, Counting
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.presence import Presence
 from pyfilter.fleet.reception import MARKS, Reception
@@ -74,7 +75,13 @@ class Member:
             "waiting": len(self._waiting),
             "servers": self._presence.rows(),
             "refused": dict(self._limits.refused),
+            "counting": self._seat.counting is not None,
+            "campaigns": self._campaigns(),
         }
+
+    def _campaigns(self) -> int:
+        counting = self._seat.counting
+        return counting.campaigns.number(self._seat.clock()) if counting else 0
 
     async def run(self) -> None:
         """Stay connected until cancelled; whatever Redis does, only the log hears of it."""
@@ -104,6 +111,10 @@ class Member:
         self.health = "ok"
         self._wake.set()
         async with asyncio.TaskGroup() as tasks:
+            if counting := self._seat.counting:
+                since = max(0, int((self._seat.clock() - counting.span) * 1000))
+                places[store.counts] = b"%d-0" % since
+                tasks.create_task(self._count(store, counting))
             tasks.create_task(self._follow(store, places))
             tasks.create_task(self._publish(store))
             tasks.create_task(self._beat(store))
@@ -111,8 +122,10 @@ class Member:
     async def _follow(self, store: Store, places: dict[str, bytes]) -> None:
         while not _leaving():
             before, began = places[store.stream], time.monotonic()
-            news = (await store.news(places)).get(store.stream, [])
+            came = await store.news(places)
+            news = came.get(store.stream, [])
             self._reception.take(news, fresh=True)
+            self._reception.take_evidence(came.get(store.counts, []))
             if len(news) >= _NEAR_FULL and _place(await store.oldest()) > _place(before):
                 await self._compare(store)
             await asyncio.sleep(began + _REST - time.monotonic())
@@ -127,6 +140,13 @@ class Member:
             if self._behind:
                 self._behind = False
                 await self._compare(store)
+
+    async def _count(self, store: Store, counting: Counting) -> None:
+        while not _leaving():
+            await counting.some.wait()
+            if sealed := counting.batch():
+                await store.add_count(sealed, self._seat.clock() - counting.span)
+            await asyncio.sleep(EVERY)
 
     async def _beat(self, store: Store) -> None:
         while not _leaving():

@@ -51,6 +51,15 @@ class Reception:
         self._apply(pending)
         return read
 
+    def take_evidence(self, batches: Sequence[bytes]) -> None:
+        """Count what others saw, after every check."""
+        for one in batches:
+            try:
+                if self._seat.counting:
+                    self._seat.counting.take(one)
+            except FleetError as error:
+                self.refuse(sender(one), error)
+
     def is_own(self, record: Record) -> bool:
         """Say whether we ourselves sent a record, not another server of our name."""
         return record.server == self._seat.name and record.number & MARKS == self.mark

@@ -13,7 +13,7 @@ from pyfilter.model import Ban, Decision, Release
 LARGEST = 2048  # bytes of a record
 WIDEST = {4: 24, 6: 48}  # shorter prefixes would take innocent neighbours along
 NAME_SHORTEST, NAME_LONGEST = 1, 253  # characters of a server's name
-_AHEAD = 300.0  # seconds by which a peer's clock may be ahead of ours
+AHEAD = 300.0  # seconds by which a peer's clock may be ahead of ours
 _REASON = 200  # characters
 
 
@@ -109,7 +109,7 @@ def unseal(sealed: bytes, key: bytes, now: float) -> Record:
         raise FleetError("a record's address is not in canonical form")
     if not NAME_SHORTEST <= len(record.server) <= NAME_LONGEST:
         raise FleetError("a record names no server")
-    if record.at > now + _AHEAD:
+    if record.at > now + AHEAD:
         raise FleetError("a record is dated in the future: set the clocks by NTP")
     net = parsed(subject)
     if record.kind == "ban" and net.prefixlen < WIDEST[net.version]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from pyfilter.addresses import Network
+from pyfilter.fleet.counting import Counting
 from pyfilter.fleet.store import Store
 from pyfilter.interfaces import Clock
 from pyfilter.model import Ban, Decision
@@ -37,6 +38,7 @@ class Seat(Struct, frozen=True):
     protected: Callable[[Network], str | None] = _nothing
     recall: Callable[[], str] = _blank  # what `remember` was told before a restart
     remember: Callable[[str], None] = _forget
+    counting: Counting | None = None
     connected: Callable[[], object] = _blank  # told when there is a connection to Redis
 
     def lifted(self, subject: Network) -> float:
