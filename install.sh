@@ -40,9 +40,7 @@ add_command() {
 }
 
 write_unit() {
-    local place
-    place=$(printf '%s' "$here" | sed 's/%/%%/g; s/[\\"]/\\&/g; s/[\\&#]/\\&/g')
-    sed "s#@HERE@#$place#g" "$here/packaging/PyFilter.service" >"$unit.new"
+    sed "s#@HERE@#$here#g" "$here/packaging/PyFilter.service" >"$unit.new"
     chmod 0644 "$unit.new"
     mv -- "$unit.new" "$unit"
 }
@@ -52,6 +50,9 @@ install_service() {
         echo "Service already created."
         return
     fi
+    case $here in
+        *[!A-Za-z0-9\ /._+@:,~-]*) fail "systemd takes no path like $here; move the folder, e.g. to /usr/local/PyFilter" ;;
+    esac
     "$here/run.sh" --setup || fail "the environment could not be set up; nothing was installed"
     add_user
     "$here/packaging/prepare"
@@ -69,7 +70,7 @@ install_service() {
 
 remove_service() {
     if [ -e "$unit" ]; then
-        ! systemd_runs || systemctl --quiet stop PyFilter.service
+        ! systemd_runs || systemctl --quiet stop PyFilter.service || echo "install.sh: it was not running" >&2
         systemctl --quiet disable PyFilter.service 2>/dev/null || true
     fi
     rm -f -- "$unit" "$alias" /etc/systemd/system/multi-user.target.wants/PyFilter.service
@@ -90,7 +91,7 @@ remove_all() {
         read -r shell file <<<"$entry"
         rm -f -- "$file"
     done
-    for file in "$here/Config" "$here/Log"; do
+    for file in "$here/Config" "$here/Log" "$state"; do
         [ ! -d "$file" ] || chown -R -h -P --from="$user" root "$file"
         [ ! -d "$file" ] || chown -R -h -P --from=":$user" :root "$file"
     done

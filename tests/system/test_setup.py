@@ -83,6 +83,14 @@ def test_without_root_a_missing_environment_is_said_in_one_line(server: Host) ->
     types(server, "mv /opt/PyFilter/away /opt/PyFilter/.venv")
 
 
+def test_a_folder_that_systemd_cannot_name_is_refused(server: Host) -> None:
+    types(server, "mkdir '/opt/a%b'; cp -a /opt/PyFilter '/opt/a%b/'")
+    said = types(server, "'/opt/a%b/PyFilter/install.sh' || true")
+    assert said.count("\n") == 1
+    assert "move the folder, e.g. to /usr/local/PyFilter" in said
+    assert "PyFilter" not in types(server, "ls /etc/systemd/system")
+
+
 def test_what_is_pip_installed_for_others_does_not_matter(server: Host) -> None:
     for folder in ("/usr/local/lib/python3.11/dist-packages", "/root/.local/lib/python3.11"):
         types(server, f"mkdir -p {folder}/site-packages")
