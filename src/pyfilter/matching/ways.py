@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from pyfilter.matching.automaton import Automaton
 from pyfilter.matching.certainty import agree, disjoint
@@ -25,23 +24,15 @@ _ISO = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
 _UNIX = r"(\d{10}\.\d{1,9}) "
 # How the lines of a block may begin: an expression, and a stamp of that form.
 _SHAPES = ((_ISO, "2026-01-02T03:04:05Z "), (_UNIX, "1767323045.123456 "), ("", ""))
-_HEAD = r"([^\[\n]*)\[(\d{1,10})\]: "
+_HEAD = r"([^\[\n]*+)\[(\d{1,10}+)\]: "  # possessive: what follows is in neither set
 _NOTHING = 1  # the group that is always there and empty
 _ODD = tuple(Parser(text).parse() for text in (r"message repeated .*", r"\[ID .*"))
 
 
-class Row(NamedTuple):
-    """What a way to read makes of a line."""
-
-    places: tuple[int, ...]  # the groups of head, stamp, pid, address, user, port
-    reader: int
-    rule: str
-    weight: float
-    kind: str
-    echo: bool
-    strict: bool
-
-
+# What a way makes of a line: the groups of head, stamp, pid, address, user and port; the reader, the
+# rule's name, weight, kind, echo; whether its addresses are strict. A plain tuple: it is unpacked once
+# a line of a flood.
+Row = tuple[tuple[int, ...], int, str, float, str, bool, bool]
 Rows = list[Row | None]  # by the number of the group that closed last
 
 
@@ -185,7 +176,7 @@ def compile_ways(
         weight = AT_ONCE if one.ban else one.weight
         owner = way.reader if headed else -1
         rows += [None] * (place + 1 - len(rows))
-        rows[place] = Row(places, owner, names[way.reader], weight, one.kind, one.echo, way.strict)
+        rows[place] = (places, owner, names[way.reader], weight, one.kind, one.echo, way.strict)
         sources.append(f"{way.source}()")
     expression = f"^()(?:{head}(?:{'|'.join(sources)})$|.*$)"
     return re.compile(expression, re.ASCII | re.MULTILINE), rows
