@@ -1,0 +1,162 @@
+# How many lines a CPU second does the daemon's whole pipeline take?
+#
+#   python bench/throughput.py [--lines 300000] [--runs 5] [--peers]
+#
+# Reads each log as the daemon does, scans, extracts, counts, decides and takes the bans in the
+# observe backend with a ledger in SQLite. Beside it, in the same run: reading the file alone,
+# Hyperscan alone, and with --peers fail2ban, SSHGuard and CrowdSec where they are installed.
+import argparse
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import hyperscan
+
+import logs
+from pyfilter import detection
+from pyfilter.enforcer import Enforcer
+from pyfilter.firewalls import Observe
+from pyfilter.ledger import Sqlite
+from pyfilter.matching import library
+from pyfilter.matching.matcher import Matcher
+from pyfilter.model import Block, Limits
+from pyfilter.pipeline import Pipeline, Watch
+from pyfilter.protection import Protection
+
+BLOCK = 1 << 20
+NOW = 1_795_100_000.0
+
+
+def read(path: Path) -> int:
+    """Read a file in blocks and do nothing with them."""
+    with path.open("rb") as log:
+        while log.read(BLOCK):
+            continue
+    return 0
+
+
+def hyperscan_alone(path: Path) -> int:
+    """Scan for the literals that any failure of sshd holds, one report a block and literal."""
+    literals = (b"Failed ", b"Invalid user ", b"Connection ", b"Disconnect", b"maximum auth")
+    database = hyperscan.Database()
+    database.compile(
+        expressions=list(literals),
+        ids=list(range(len(literals))),
+        elements=len(literals),
+        flags=[hyperscan.HS_FLAG_SINGLEMATCH] * len(literals),
+    )
+    with path.open("rb") as log:
+        while data := log.read(BLOCK):
+            database.scan(data, match_event_handler=lambda *_: None)
+    return 0
+
+
+def pyfilter(path: Path, names: tuple[str, ...] = ("sshd",)) -> float:
+    """Return the CPU seconds of the daemon's pipeline, made ready, over a log."""
+    limits = Limits()
+    rules = [library.load(name) for name in names]
+    room = detection.Room()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Sqlite(f"{folder}/pyfilter.db").open()
+        enforcer = Enforcer(ledger, Observe().open(), Protection(), lambda: NOW)
+        pipeline = Pipeline("bench", enforcer.standing, ledger.history)
+        pipeline.matchers = {"log": Matcher([(rule, rule.kinds) for rule in rules])}
+        pipeline.watches = {r.name: Watch(limits, detection.open(limits, room)) for r in rules}
+        pipeline.process(Block("log", b"warm\n", NOW))
+        took = cpu(lambda: through(pipeline, enforcer, path))
+        ledger.close()
+    return took
+
+
+def through(pipeline: Pipeline, enforcer: Enforcer, path: Path) -> None:
+    """Carry a log through the pipeline, and its bans to the enforcer."""
+    with path.open("rb") as log:
+        rest = b""
+        while part := log.read(BLOCK):
+            head, _, tail = part.rpartition(b"\n")
+            if bans := pipeline.process(Block("log", rest + head + b"\n", NOW)):
+                enforcer.apply(bans)
+            rest = tail
+
+
+def cpu(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def child(command: list[str], stdin: Path | None = None) -> float:
+    """Return the CPU seconds of a program and all its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with (stdin or Path("/dev/null")).open("rb") as feed:
+        subprocess.run(
+            command, stdin=feed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def peers(path: Path) -> dict[str, Callable[[], float]]:
+    """Return the peers that are installed, each a run over a log."""
+    found: dict[str, Callable[[], float]] = {}
+    if shutil.which("fail2ban-regex"):
+        found["fail2ban-regex"] = lambda: child(["fail2ban-regex", str(path), "sshd"])
+    parser = next(Path("/usr").glob("**/sshg-parser"), None)
+    if parser is not None:
+        found["sshg-parser"] = lambda: child([str(parser)], path)
+    if shutil.which("crowdsec"):
+        dsn = ["crowdsec", "-no-api", "-dsn", f"file://{path}", "-type", "syslog"]
+        found["crowdsec"] = lambda: child(dsn)
+    return found
+
+
+def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> None:
+    count = path.read_bytes().count(b"\n")
+    works: dict[str, Callable[[], float]] = {
+        "read alone": lambda: cpu(lambda: read(path)),
+        "Hyperscan alone": lambda: cpu(lambda: hyperscan_alone(path)),
+        "PyFilter, sshd": lambda: pyfilter(path),
+        f"PyFilter, {len(rules)} rules": lambda: pyfilter(path, rules),
+    }
+    if options.peers:
+        works |= peers(path)
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for run in range(options.runs + 1):
+        for name, work in works.items():
+            if run > 1 and name in {"fail2ban-regex", "crowdsec"}:
+                continue  # they are slow, and steady
+            seconds = work()
+            if run or options.runs == 1:
+                took[name].append(seconds)
+    ours = statistics.median(took["PyFilter, sshd"])
+    print(f"\n{path.stem}: {count:,} lines")
+    print(f"{'':24}{'lines / CPU s':>15}{'us / line':>11}{'to ours':>9}")
+    for name, times in took.items():
+        seconds = statistics.median(times)
+        speed, cost = count / max(seconds, 1e-9), seconds / count * 1e6
+        print(f"{name:24}{speed:>15,.0f}{cost:>11.3f}{seconds / ours:>9.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Throughput of the whole pipeline.")
+    parser.add_argument("--lines", type=int, default=300_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--peers", action="store_true")
+    options = parser.parse_args()
+    rules = tuple(library.names())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind in ("benign", "mixed", "attack"):
+            path = logs.write(folder / f"{kind}.log", kind, options.lines)
+            measure(path, options, rules)
+        many = logs.write(folder / "million.log", "attack", options.lines, 1_000_000)
+        measure(many, options, rules)
+
+
+if __name__ == "__main__":
+    main()
