@@ -108,6 +108,8 @@ class Member:
         places = {store.stream: await store.newest()}
         self._seat.connected()
         await self._compare(store)
+        if _leaving():  # what follows would wait for a cancellation that came already
+            return
         self.health = "ok"
         self._wake.set()
         async with asyncio.TaskGroup() as tasks:
