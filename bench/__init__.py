@@ -1,1 +1,0 @@
-# bench: every number we print comes from here.
