@@ -52,6 +52,11 @@ def test_a_rule_that_a_sample_declares_fits_it(name: str) -> None:
             assert READERS[other].hit(_bytes(sample)), f"{other} does not fit {sample.line}"
 
 
+def test_what_fail2ban_calls_a_rule_names_one_rule_only() -> None:
+    named = [alias for rule in RULES.values() for alias in rule.fail2ban]
+    assert sorted(set(named)) == sorted(named)
+
+
 def _related(one: Rule, other: Rule) -> bool:
     """Say whether two rules share patterns by inclusion."""
     return bool({one.name, *one.include} & {other.name, *other.include})
