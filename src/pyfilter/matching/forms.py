@@ -29,8 +29,9 @@ FORMS = {
 }
 STAMP = "(?:" + "|".join(FORMS.values()) + ")"
 # What fail2ban cuts out of a line: no names of zones, and a few forms more, read as no time.
-_OFFSET_ZONE = r"(?:\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+_OFFSET_ZONE = r"(?:\s*(?:Z|UTC|GMT|[+-][01]\d:?[0-5]\d))?"
 _CUT = (
+    rf"{_MONTH} [ \d]?\d {_CLOCK} 20\d\d(?![\w:])",
     *(
         form.replace(_ZONE, _OFFSET_ZONE).replace("(?: [A-Z]{3,4})?", "")
         for kind, form in FORMS.items()

@@ -96,7 +96,10 @@ def _check(compiled: Compiled) -> None:
     body = compiled.body
     if body is None:
         return
-    why = explodes(body) if compiled.pattern.groups else danger(body)
+    pattern = compiled.pattern
+    if pattern.groups and pattern.slow:
+        return
+    why = explodes(body) if pattern.groups else danger(body)
     if why or not compiled.regex:
         raise ExpressionError(why)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from pyfilter.addresses import address
 from pyfilter.errors import AddressError, RuleError
+from pyfilter.matching.budget import Budget
 from pyfilter.matching.cutting import Cut, Cutter, searched
 from pyfilter.matching.emit import emit, silent
 from pyfilter.matching.header import compile_header, read_header, unrepeated
@@ -59,6 +60,7 @@ class Reader:
         )
         self._compiled: list[Compiled | None] = [None] * len(self.chosen)
         self._cutter = Cutter(rule) if rule.format == "cut" else None
+        self._budget = Budget()
         self._content = compile_pattern(rule, rule.content, checked=False) if rule.content else None
 
     @cached_property
@@ -147,7 +149,8 @@ class Reader:
         if not pattern.groups:
             match = compiled.regex.fullmatch(text)
             return match.groupdict(b"") if match else None
-        match = compiled.regex.search(text[:_LONGEST_SEARCHED])
+        search = self._budget.search if pattern.slow else re.Pattern.search
+        match = search(compiled.regex, text[:_LONGEST_SEARCHED])
         if not match:
             return None
         found: dict[str, bytes] = {}

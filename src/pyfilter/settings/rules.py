@@ -147,6 +147,7 @@ def _pattern(keys: Section, written: object) -> Pattern:
         echo=table.flag("echo"),
         ban=table.flag("ban"),
         groups=_groups(table),
+        slow=table.flag("slow"),
     )
     table.done()
     return pattern

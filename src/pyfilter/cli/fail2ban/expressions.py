@@ -8,13 +8,13 @@ from pyfilter.matching.rule import Found, Pattern
 _IP4 = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})"
 _IP6 = r"(?P<ip6>(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f]{0,4})"
 _DNS = r"(?P<dns>[\w.^-]*\w)"
-_BOTH = rf"{_IP4}|\[?{_IP6}\]?"
+_ADDR = rf"\[?(?:{_IP4}|{_IP6})\]?"
 _TAGS = {
     "<IP4>": _IP4,
     "<IP6>": _IP6,
     "<DNS>": _DNS,
-    "<ADDR>": rf"(?:{_BOTH}|\[(?P<ip4b>(?:\d{{1,3}}\.){{3}}\d{{1,3}})\])",
-    "<HOST>": rf"(?:{_BOTH}|\[(?P<ip4b>(?:\d{{1,3}}\.){{3}}\d{{1,3}})\]|{_DNS})",
+    "<ADDR>": _ADDR,
+    "<HOST>": rf"(?:{_ADDR}|{_DNS})",
     "<CIDR>": r"(?P<cidr>\d+)",
     "<SUBNET>": rf"\[?(?:{_IP4}|{_IP6})(?:/(?P<cidr>\d+))?\]?",
 }
@@ -22,7 +22,7 @@ _KNOWN = re.compile("|".join(_TAGS))
 _FIELD = re.compile(r"<(/?)F-([A-Z0-9_]+)(/?)>")
 _NAMES = {"id": "fid"}
 _WITHOUT_CONTENT = {"port": r"\w+", "fid": r"\S+"}
-_ADDRESS = {"ip4", "ip4b", "ip6"}
+_ADDRESS = {"ip4", "ip6"}
 _NAME = {"dns", "host"}
 _FLAG = re.compile(r"\(\?[ims]+\)")
 _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)

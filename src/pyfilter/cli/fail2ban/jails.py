@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from pyfilter.cli.fail2ban.files import Sections
-from pyfilter.cli.fail2ban.filters import FilterText, filter_text
+from pyfilter.cli.fail2ban.filters import Asked, FilterText, filter_text
 from pyfilter.cli.fail2ban.tags import named
 from pyfilter.durations import FOREVER
 from pyfilter.errors import RefusedError, SettingsError
@@ -114,11 +114,7 @@ def jail(folder: Path, sections: Sections, name: str) -> Jail:
     backend = (sections.get(name, "backend") or "auto").strip()
     journalled = backend.startswith("systemd")
     arguments = {"logtype": "journal" if journalled else "file", **used.arguments}
-
-    def said(key: str, known: Mapping[str, str]) -> str | None:
-        return sections.get(name, key, known) if sections.raw(name, key) is not None else None
-
-    text = filter_text(folder, used.name, arguments, said)
+    text = filter_text(folder, used.name, arguments, said_by(sections, name))
     if journalled and not text.journalmatch:
         raise RefusedError("it reads the whole journal: it names no journalmatch")
     paths = () if journalled else logpaths(sections.get(name, "logpath") or "")
@@ -137,6 +133,15 @@ def jail(folder: Path, sections: Sections, name: str) -> Jail:
         chosen=_chosen(sections, name),
         notes=(*notes, *more),
     )
+
+
+def said_by(sections: Sections, name: str) -> Asked:
+    """Return what tells what a jail says in place of its filter."""
+
+    def said(key: str, known: Mapping[str, str]) -> str | None:
+        return sections.get(name, key, known) if sections.raw(name, key) is not None else None
+
+    return said
 
 
 def _chosen(sections: Sections, name: str) -> bool:

@@ -7,8 +7,10 @@ from pyfilter.cli.fail2ban.dates import stamps
 from pyfilter.cli.fail2ban.expressions import UnsuitedError, pattern
 from pyfilter.cli.fail2ban.filters import FilterText
 from pyfilter.errors import RuleError
+from pyfilter.matching.cutting import wider
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.matching.safety import explodes
 
 _ADDRESS = {"ip", "host"}
 _LONGEST = 60  # characters of an expression that is named
@@ -19,6 +21,7 @@ class Made(Struct, frozen=True):
 
     rule: Rule
     left: tuple[str, ...] = ()
+    slow: tuple[str, ...] = ()  # what is searched on a budget
 
 
 def made(text: FilterText, name: str, journal: tuple[str, ...] = ()) -> Made:
@@ -30,12 +33,25 @@ def made(text: FilterText, name: str, journal: tuple[str, ...] = ()) -> Made:
     patterns, left = _patterns(base, text.failregex, elsewhere=elsewhere)
     if not any(_ADDRESS & {*one.groups} or elsewhere for one in patterns):
         raise UnsuitedError(left[0].rpartition(": ")[2] if left else "none of it is a failure")
-    return Made(structs.replace(base, patterns=patterns), left)
+    listed = [one for one in (base.content, *patterns) if one and one.slow]
+    slow = [f"it may take too long and is searched on a budget: {_short(one)}" for one in listed]
+    return Made(structs.replace(base, patterns=patterns), left, tuple(slow))
+
+
+def _short(one: Pattern) -> str:
+    text = one.match
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _measured(one: Pattern) -> Pattern:
+    """Return a pattern, marked where a hostile line could make it slow."""
+    body = wider(one.match)
+    return structs.replace(one, slow=body is not None and bool(explodes(body)))
 
 
 def _base(text: FilterText, name: str, journal: tuple[str, ...]) -> Rule:
     """Return the rule without its patterns; what is wrong here concerns all of them."""
-    content = pattern(text.prefregex, content=True) if text.prefregex else None
+    content = _measured(pattern(text.prefregex, content=True)) if text.prefregex else None
     places = stamps(text.datepattern)
     if journal and places:
         places = (*places, "^<time>")  # entries of the journal come with their own
@@ -51,7 +67,7 @@ def _patterns(
     patterns, left = [], []
     for number, text in enumerate(expressions, 1):
         try:
-            one = pattern(text, elsewhere=elsewhere)
+            one = _measured(pattern(text, elsewhere=elsewhere))
             if elsewhere and not _ADDRESS & {*one.groups}:
                 one = _with_place(one)
             _proved(structs.replace(base, patterns=(one,)))
@@ -86,4 +102,5 @@ def table(rule: Rule) -> dict[str, Any]:
 
 
 def _pattern(one: Pattern) -> dict[str, Any]:
-    return {"match": one.match, "groups": list(one.groups)}
+    written = {"match": one.match, "groups": list(one.groups)}
+    return written | {"slow": True} if one.slow else written

@@ -124,7 +124,9 @@ class _Taker:
         self.sections[f"rules.{name}"] = section
         self.own.append((rule.rule, found.logpath))
         fate: Fate = "in part" if rule.left else "translated"
-        return Row("jail", found.name, fate, name, notes=(*self._notes(found), *rule.left))
+        return Row(
+            "jail", found.name, fate, name, notes=(*self._notes(found), *rule.left, *rule.slow)
+        )
 
     def _notes(self, found: Jail) -> tuple[str, ...]:
         return tuple(note for note in found.notes if note not in self._said)
@@ -150,7 +152,7 @@ class _Taker:
                 return Row("filter", name, "included", reason="it is a part of other filters")
             return Row("filter", name, "left out", reason=str(error))
         fate: Fate = "in part" if found.left else "translated"
-        return Row("filter", name, fate, notes=found.left)
+        return Row("filter", name, fate, notes=(*found.left, *found.slow))
 
 
 def _absolute(paths: tuple[str, ...]) -> list[str]:
