@@ -1,10 +1,5 @@
 # fleet: records that are refused when anything is odd, quotas, and two members on a real Redis.
-import asyncio
-import contextlib
-import shutil
-import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +10,10 @@ from pyfilter.daemon.sharing import read_key
 from pyfilter.errors import FleetError
 from pyfilter.fleet.limits import BURST, Limits
 from pyfilter.fleet.link import open_client
-from pyfilter.fleet.member import Member
 from pyfilter.fleet.record import LARGEST, Record, meant, seal, told, unseal
-from pyfilter.fleet.seat import Seat
-from pyfilter.fleet.store import Store
-from pyfilter.model import Ban, Decision, Release
+from pyfilter.model import Ban, Release
+from small_fleet import KEY, Server, fleet, real_redis, until
 
-KEY = b"k" * 32
 NOW = 1_800_000_000.0
 X, Y = Network("203.0.113.13"), Network("2001:db8:0:1::/64")
 BAN = Ban(X, NOW, NOW + 600, "5 sshd failures", "sshd", 2, "web01")
@@ -111,79 +103,8 @@ def test_a_wrong_place_is_refused(url: str, sentinels: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
-    folder = tmp_path_factory.mktemp("redis")
-    place = folder / "r.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(place), "--save", ""]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 10
-        while not place.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        yield f"unix://{place}"
-        server.terminate()
-
-
-class Server:
-    """A member with a dict in place of an enforcer's bans."""
-
-    def __init__(self, name: str, url: str, prefix: str, key: bytes = KEY) -> None:
-        self.bans: dict[str, Ban] = {}
-        self.released: dict[str, float] = {}
-        self.name = name
-        self.seat = Seat(
-            name=name,
-            key=key,
-            open_store=lambda: Store(open_client(url), open_client(url, patient=True), prefix, key),
-            apply=self.take,
-            bans=lambda: list(self.bans.values()),
-            standing=self.bans.get,
-            released_at=lambda subject: self.released.get(subject, 0.0),
-            clock=time.time,
-        )
-        self.member = Member(self.seat, Limits(None))
-        self.task: asyncio.Task[None] | None = None
-
-    def take(self, decisions: Sequence[Decision]) -> None:
-        for decision in decisions:
-            if isinstance(decision, Ban):
-                self.bans[decision.subject] = decision
-            else:
-                self.bans.pop(decision.subject, None)
-                self.released[decision.subject] = decision.at
-            self.member.tell(decision)
-
-    def ban(self, subject: Network) -> None:
-        now = time.time()
-        self.take([Ban(subject, now, now + 600, "5 failures", "sshd", origin=self.name)])
-
-    def release(self, subject: Network) -> None:
-        self.take([Release(subject, time.time(), "operator")])
-
-    def start(self) -> None:
-        self.task = asyncio.create_task(self.member.run())
-
-    async def stop(self) -> None:
-        if self.task:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def fleet(*servers: Server) -> AsyncIterator[None]:
-    for server in servers:
-        server.start()
-    try:
-        yield
-    finally:
-        for server in servers:
-            await server.stop()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
-        while not true():
-            await asyncio.sleep(0.01)
+    with real_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 async def test_bans_and_releases_reach_the_other_server(redis: str) -> None:
