@@ -89,8 +89,8 @@ def test_tags_within_tags_are_filled_in_from_the_inside() -> None:
 def test_a_filter_says_what_its_files_the_arguments_and_the_jail_say(taking: Taking) -> None:
     door, gate, shed = (rule_of(taking, name) for name in ("door", "gate", "shed"))
     assert len(door.patterns) == 3  # two of door.conf, one added by door.local
-    assert [one.match.split("(?:(?:")[0] for one in gate.patterns] == ["^x, y N ", "^more from "]
-    assert [one.match.split(" (?:(?:")[0] for one in shed.patterns] == [
+    assert [one.match.split("(?:")[0] for one in gate.patterns] == ["^x, y N ", "^more from "]
+    assert [one.match.split(" (?:")[0] for one in shed.patterns] == [
         "L3",
         "^(?P<nofail>hello) of",
     ]
