@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
+from pyfilter.matching.breaks import Breaks
 from pyfilter.matching.bulk import Bulk
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
@@ -40,6 +41,7 @@ class Matcher:
         self.stamps = Stamps(zone)
         self.unattributable = 0  # lines that match but name no address (a host name, UNKNOWN)
         self._addresses: dict[str, Address | None] = {}
+        self._breaks = Breaks(rule for rule, _ in rules)
         self._scanner = scanner(self.readers, cache)
         self._bulk = Bulk(self.readers, self.stamps, self._address)
         self._dense = False
@@ -52,7 +54,7 @@ class Matcher:
 
     def events(self, block: Block) -> list[Event]:
         """Return all events of a block in line order; lines of several rules give one each."""
-        data = block.data.removesuffix(b"\n")
+        data = self._breaks.mended(block.data.removesuffix(b"\n"))
         if not self._dense and not self._scanner.always:
             most = max(_FEW * _FEW, len(data) // _CROWDED)
             found = self._scanner.candidates(data, most)
@@ -64,7 +66,7 @@ class Matcher:
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
         found = []
-        for line in block.data.removesuffix(b"\n").split(b"\n"):
+        for line in self._breaks.mended(block.data.removesuffix(b"\n")).split(b"\n"):
             for reader in self.readers:
                 hit = reader.hit(line)
                 if hit and (event := self._event(reader.rule, hit, line, block)):

@@ -44,6 +44,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     fields: dict[str, str] = {}  # json: placeholder -> name of the field
     prefix: str = ""  # what stands before every message: put behind the ^ of each pattern
     include: tuple[str, ...] = ()  # rules that come along whose patterns are this rule's, too
+    broken: str = ""  # what tells the last line of a message that a visitor put line breaks into
     patterns: tuple[Pattern, ...] = ()
     ignore: tuple[str, ...] = ()  # messages that never match, whatever patterns say
     samples: tuple[Sample, ...] = ()
