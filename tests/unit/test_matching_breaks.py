@@ -54,3 +54,15 @@ def test_mending_keeps_the_number_and_place_of_lines() -> None:
 def test_without_such_a_rule_nothing_is_touched() -> None:
     data = OPENED + LAST % b""
     assert Breaks([library.load("sshd")]).mended(data) is data
+
+
+def test_a_line_in_the_name_of_a_mariadb_user_counts_for_nothing_and_its_author_counts() -> None:
+    head = b"2026-11-23  5:59:41 7 [Warning] Access denied for user '"
+    tail = b"' (using password: YES)\n"
+    first = head + b"a'@'198.51.100.66" + tail
+    data = first + head + b"b'@'198.51.100.66" + tail + b"c'@'203.0.113.5" + tail
+    matcher = Matcher([(library.load("mysql"), ())])
+    assert [event.address for event in matcher.events(Block("x", data, 0.0))] == ["203.0.113.5"]
+    genuine = head + b"'@'203.0.113.7" + tail + head + b"root'@'2001:db8::5" + tail
+    found = matcher.events(Block("x", genuine, 0.0))
+    assert [event.address for event in found] == ["203.0.113.7", "2001:db8::5"]

@@ -38,6 +38,6 @@ class Breaks:
 def _compiled(rule: Rule) -> re.Pattern[bytes]:
     try:
         node = Parser(rule.broken, PLACEHOLDERS).parse()
-        return re.compile(emit(node, silent).encode("latin-1"), re.ASCII)
+        return re.compile(emit(node, silent).encode("latin-1"), re.ASCII | re.MULTILINE)
     except (ExpressionError, re.error, ValueError) as error:
         raise RuleError(f"rule {rule.name}: broken {rule.broken!r}: {error}") from None
