@@ -13,6 +13,7 @@ from pyfilter import sources
 from pyfilter.control.answers import ExaminedAnswer, StatusAnswer, WhyAnswer
 from pyfilter.control.client import Client
 from pyfilter.control.requests import AskStatus, AskWhy, Examine
+from pyfilter.daemon.duties import place_of
 from pyfilter.errors import FirewallError, PyfilterError
 from pyfilter.matching.timestamps import Stamps
 from pyfilter.settings.tree import RuleSettings, Settings
@@ -89,13 +90,7 @@ def logs(found: Settings) -> Iterator[Finding]:
 
 
 def _log_of(name: str, rule: RuleSettings) -> Iterator[Finding]:
-    place = sources.find(
-        rule.logpath,
-        usual=rule.rule.logpath,
-        matches=rule.rule.journal,
-        fallback=rule.fallback,
-        prefer=rule.rule.prefer,
-    )
+    place = place_of(rule)
     of = f"rule {name}"
     if place is None:
         yield Finding(of, "note", "reads nothing", "set logpath")

@@ -30,13 +30,7 @@ def assign(settings: Settings, clock: Clock) -> Duties:
     wanted: dict[sources.SourceSettings, list[RuleSettings]] = {}
     unread = []
     for name, rule in settings.rules.items():
-        place = sources.find(
-            rule.logpath,
-            usual=rule.rule.logpath,
-            matches=rule.rule.journal,
-            fallback=rule.fallback,
-            prefer=rule.rule.prefer,
-        )
+        place = place_of(rule)
         if place is None:
             unread.append(name)
         else:
@@ -48,6 +42,17 @@ def assign(settings: Settings, clock: Clock) -> Duties:
         source = place.open(partial(_own_time, matcher, clock), clock)
         matchers[source.name], opened[source.name] = matcher, source
     return Duties(_watches(settings), matchers, opened, tuple(unread))
+
+
+def place_of(rule: RuleSettings) -> sources.SourceSettings | None:
+    """Return where a rule reads; None when it is to read nothing."""
+    return sources.find(
+        rule.logpath,
+        usual=rule.rule.logpath,
+        matches=rule.rule.journal,
+        fallback=rule.fallback,
+        prefer=rule.rule.prefer,
+    )
 
 
 def notes(settings: Settings) -> list[str]:

@@ -1,10 +1,11 @@
 # The daemon as the control socket sees it (control.office.Office).
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pyfilter.control.office import Locating, Sharing
 from pyfilter.control.ring import Ring
-from pyfilter.daemon.duties import examined
+from pyfilter.daemon.duties import Duties, examined
+from pyfilter.daemon.parts import Parts
 from pyfilter.enforcer import Enforcer
 from pyfilter.interfaces import Ledger, Source
 from pyfilter.model import Allowance, Decision, Release
@@ -12,14 +13,24 @@ from pyfilter.pipeline import Pipeline
 from pyfilter.protection import Protection
 from pyfilter.settings import Settings
 
-if TYPE_CHECKING:
-    from pyfilter.daemon.daemon import Daemon
+
+class Running(Protocol):
+    """What the office shows of a daemon."""
+
+    settings: Settings
+    started: float
+    parts: Parts
+    duties: Duties
+
+    def allow(self, *allowances: Allowance) -> None: ...
+
+    async def reload(self) -> list[str]: ...
 
 
 class DaemonOffice:
     """Shows the parts of a running daemon, whatever a reload has exchanged."""
 
-    def __init__(self, daemon: "Daemon", countries: Locating, ring: Ring) -> None:
+    def __init__(self, daemon: Running, countries: Locating, ring: Ring) -> None:
         self._daemon = daemon
         self.countries = countries
         self.ring = ring
