@@ -166,6 +166,29 @@ SLOTS: dict[str, tuple[Slot, ...]] = {
     "dropbear": _slots((r"user '(\w+)'", printable, False), (r"for '(\w+)'", printable, False)),
     "pam": _slots((r" user=(\w+)$", printable, False), (r"tty=ftp ruser=(\w*)", printable, False)),
     "sudo": _slots((r" user=(\w+)$", printable, False)),
+    "gitea": _slots(
+        (r"for (\w+) from \S+$", printable, True), (r"for (\w+) from \S+: ", printable, False)
+    ),
+    "gitlab": _slots(
+        (r'"message":"Failed Login: username=(\w+) ', quoted_json, True),
+        (r"Failed Login: username=(\w+) ip=[0-9.]+$", printable, True),
+    ),
+    "nextcloud": _slots(
+        (r'"message":"Login failed: (\w+) ', quoted_json, True),
+        (r"\} Login failed: '(\w+)'", printable, True),
+    ),
+    "traefik": _slots(
+        (r'"ClientUsername":"(\w+)"', quoted_json, True), (r"^\S+ - (\w+) \[", printable, True)
+    ),
+    "haproxy": _slots((r'"GET (\S+) HTTP', printable, True)),
+    "caddy": _slots((r'"uri": ?"([^"]*)"', quoted_json, True)),
+    "modsecurity": _slots(
+        (r'match "x" at (\S+)\. ', printable, True), (r'\[uri "([^"]*)"', quoted_json, True)
+    ),
+    "grafana": _slots(
+        (r'path="([^"]*)"', quoted_json, True), (r'referer="([^"\\]*)', quoted_json, True)
+    ),
+    "openvpn": _slots((r"error=(self.*)$", printable, True)),
     "mongodb": _slots(
         (r'"(?:principalName|user)":"(\w+)"', quoted_json, True),
         (r"failed for (\w+) on", printable, False),
