@@ -165,7 +165,7 @@ def test_scripts_get_one_document() -> None:
     found = json.loads(run.stdout)
     assert {one["name"] for one in found["jails"]} >= {"door", "knock"}
     assert tomllib.loads(found["toml"])["rules"]["door"]["format"] == "cut"
-    assert found["bans"] == 0
+    assert found["bans"] is None
 
 
 def test_a_folder_without_jails_is_refused(tmp_path: Path) -> None:
@@ -233,6 +233,11 @@ def test_what_is_no_failure_stops_a_line(taking: Taking) -> None:
 def test_what_has_no_like_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(UnsuitedError, match=reason):
         pattern(text)
+
+
+def test_where_names_are_not_resolved_a_host_is_an_address() -> None:
+    assert "host" in pattern("^from <HOST>").groups
+    assert "host" not in pattern("^from <HOST>", hosts=False).groups
 
 
 def test_a_flag_holds_for_the_whole_expression() -> None:
@@ -325,10 +330,14 @@ def test_bans_in_force_are_taken_and_no_others(base: Path) -> None:
     assert "nobody" in taken.notes[0]
 
 
-def test_bans_reach_the_ledger_while_no_daemon_runs(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alone", [True, False])
+def test_bans_reach_the_ledger_while_no_daemon_runs(
+    base: Path, tmp_path: Path, alone: bool
+) -> None:
     file = tmp_path / "pyfilter.toml"
     file.write_text(f'state_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n')
-    command = ["-c", str(file), "import", "fail2ban", str(FIXTURE), "--bans", "--base", str(base)]
+    what = [str(base)] if alone else [str(FIXTURE), "--bans", "--base", str(base)]
+    command = ["-c", str(file), "import", "fail2ban", *what]
     run = CliRunner().invoke(commands, command)
     assert run.exit_code == 0, run.output
     ledger = Sqlite(f"{tmp_path}/state/pyfilter.db").open()

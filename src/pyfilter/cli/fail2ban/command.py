@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import Struct
 
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.fail2ban.taking import Row, Taking, take
@@ -13,11 +14,8 @@ from pyfilter.cli.fail2ban.trying import Tried, tried
 from pyfilter.cli.fail2ban.writing import text
 from pyfilter.cli.failures import complain
 from pyfilter.cli.handing import hand_over
-from pyfilter.cli.original import Taken
 from pyfilter.cli.output import emit
 from pyfilter.errors import RefusedError
-
-_NONE = Taken(())
 
 
 @click.command("fail2ban")
@@ -32,26 +30,43 @@ def fail2ban_command(
 ) -> None:
     """Take over from fail2ban.
 
-    DIR is its folder, usually /etc/fail2ban. Nothing there is changed. What could not be taken
-    over is listed with the reason; the exit code is 0 all the same.
+    DIR is its folder, usually /etc/fail2ban, whose configuration is shown or written; or its SQLite
+    base, whose bans in force are taken over. Nothing there is changed. What could not be taken over
+    is listed with the reason; the exit code is 0 all the same.
     """
+    if Path(folder).is_file():
+        _only_bans(options, Path(folder))
+        return
     taking = take(Path(folder))
     document = f"# From {folder}\n{text(taking.sections)}"
     checks = [one for rule, logs in taking.own for one in tried(rule, logs, time.time())]
+    _proved(document, write or folder)
     if write:
         _write(Path(write), document, force)
-    taken, refused = _bans(options, Path(folder), base) if bans or base else (_NONE, [])
-    notes = [*taken.notes, *refused]
+    handed = _from_base(options, _base(Path(folder), base), wanted=bans or bool(base))
 
     def human() -> None:
         click.echo(f"wrote {write}" if write else document.rstrip("\n"))
-        _report(taking, checks)
-        if bans or base:
-            complain(f"took over {len(taken.bans) - len(refused)} bans")
-        for note in notes:
-            complain(note)
+        _report(taking, checks, handed)
 
-    emit(options, _document(document, taking, checks, taken, notes), human)
+    emit(options, _document(document, taking, checks, handed), human)
+
+
+class _Handed(Struct, frozen=True):
+    """What became of the bans in a base; no count where they were not asked for."""
+
+    count: int | None
+    notes: tuple[str, ...] = ()
+
+
+def _proved(document: str, path: str) -> None:
+    """Read what was written as the daemon will. Raises SettingsError."""
+    from pyfilter.settings import toml  # noqa: PLC0415 - needed here alone
+    from pyfilter.settings.documents import Document  # noqa: PLC0415
+    from pyfilter.settings.library import shipped  # noqa: PLC0415
+    from pyfilter.settings.surroundings import present  # noqa: PLC0415
+
+    toml.read([Document(path, document)], present(), shipped())
 
 
 def _write(path: Path, document: str, force: bool) -> None:
@@ -64,29 +79,54 @@ def _write(path: Path, document: str, force: bool) -> None:
         raise RefusedError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _bans(options: Globals, folder: Path, base: str | None) -> tuple[Taken, list[str]]:
-    from pyfilter.cli.fail2ban.bans import live, place  # noqa: PLC0415 - only when asked for
+def _base(folder: Path, named: str | None) -> Path | None:
+    from pyfilter.cli.fail2ban.bans import place  # noqa: PLC0415 - not every run reads bans
 
-    path = Path(base) if base else place(folder)
+    return Path(named) if named else place(folder)
+
+
+def _from_base(options: Globals, path: Path | None, *, wanted: bool) -> _Handed:
+    from pyfilter.cli.fail2ban.bans import live  # noqa: PLC0415 - not every run reads bans
+
+    there = path is not None and path.is_file()
+    if not wanted:
+        hint = f"{path}: say --bans to take over the bans in force, too"
+        return _Handed(None, (hint,) if there else ())
     if path is None:
-        raise RefusedError(f"{folder}: fail2ban keeps no base (dbfile = None)")
-    if not path.is_file():
+        raise RefusedError("fail2ban keeps no base (dbfile = None); name one with --base")
+    if not there:
         raise RefusedError(f"{path}: there is no such base; name it with --base")
     now = time.time()
     taken = live(path, now)
-    return taken, hand_over(options, taken.bans, now)
+    refused = hand_over(options, taken.bans, now)
+    return _Handed(len(taken.bans) - len(refused), (*taken.notes, *refused))
 
 
-def _report(taking: Taking, checks: list[Tried]) -> None:
+def _only_bans(options: Globals, path: Path) -> None:
+    handed = _from_base(options, path, wanted=True)
+
+    def human() -> None:
+        click.echo(f"took over {handed.count} bans")
+        for note in handed.notes:
+            complain(note)
+
+    emit(options, {"bans": handed.count, "notes": list(handed.notes)}, human)
+
+
+def _report(taking: Taking, checks: list[Tried], handed: _Handed) -> None:
     """Say on stderr what became of each part, so that stdout stays a configuration."""
     for row in taking.rows:
         complain(_said(row))
         for note in row.notes:
-            complain(f"    {note}")
+            complain(f"{row.kind} {row.name}: {note}")
     for check in checks:
         found = check.error or f"{check.matched:,} of {check.lines:,} lines matched"
         complain(f"check {check.rule} on {check.log}: {found}")
     complain(summary(taking.rows))
+    if handed.count is not None:
+        complain(f"took over {handed.count} bans")
+    for note in handed.notes:
+        complain(note)
 
 
 def _said(row: Row) -> str:
@@ -112,14 +152,14 @@ def summary(rows: tuple[Row, ...]) -> str:
 
 
 def _document(
-    document: str, taking: Taking, checks: list[Tried], taken: Taken, notes: list[str]
+    document: str, taking: Taking, checks: list[Tried], handed: _Handed
 ) -> dict[str, Any]:
     rows: list[dict[str, Any]] = msgspec.to_builtins(taking.rows)
     return {
         "toml": document,
-        "jails": [row for row in rows if row["kind"] == "jail"],
+        "jails": [row for row in rows if row["kind"] != "filter"],
         "filters": [row for row in rows if row["kind"] == "filter"],
         "checks": msgspec.to_builtins(checks),
-        "bans": len(taken.bans),
-        "notes": notes,
+        "bans": handed.count,
+        "notes": list(handed.notes),
     }

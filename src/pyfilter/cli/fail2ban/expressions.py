@@ -33,12 +33,15 @@ class UnsuitedError(RefusedError):
     """The expression has no like among patterns; the text says why."""
 
 
-def pattern(text: str, *, content: bool = False, elsewhere: bool = False) -> Pattern:
+def pattern(
+    text: str, *, content: bool = False, elsewhere: bool = False, hosts: bool = True
+) -> Pattern:
     """Return what an expression finds. Raises UnsuitedError with the reason where nothing is like it.
 
-    `content` is a prefregex; `elsewhere`: such a one finds the address.
+    `content` is a prefregex; `elsewhere`: such a one finds the address. Without `hosts` a <HOST> is
+    an address and never a name.
     """
-    written = expanded(text)
+    written = expanded(text if hosts else text.replace("<HOST>", "<ADDR>"))
     compiled = _compiled(written)
     names = compiled.groupindex
     if "fid" in names:

@@ -23,6 +23,7 @@ class FilterText(Struct, frozen=True):
     datepattern: str = ""
     journalmatch: str = ""
     maxlines: int = 1
+    names: bool = True  # <HOST> may be a name, which is then no address (usedns = no: it may not)
     own: bool = False  # the user changed it, or wrote it
 
 

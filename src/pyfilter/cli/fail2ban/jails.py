@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pyfilter.cli.fail2ban.files import Sections
 from pyfilter.cli.fail2ban.filters import Asked, FilterText, filter_text
@@ -26,6 +26,8 @@ _UNITS = (
     (r"s(?:s|ec|econds?)?", 1.0),
 )
 _TUNING = {"bantime.factor": "1", "bantime.formula": "", "bantime.multipliers": ""}
+_BUILT_IN = {"maxretry": 3, "findtime": 600.0, "bantime": 600.0}  # where no file says
+_LETS_IN = re.compile(r"blocktype\s*=\s*[\"']?(?:RETURN|ACCEPT)", re.IGNORECASE)
 _STOCK = re.compile(r"jail\.conf|paths-.*\.conf")
 
 
@@ -75,7 +77,7 @@ def _unit(name: str, text: str) -> float:
 
 def limits(sections: Sections, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the limits in force in a section, and notes on what has no like here."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(_BUILT_IN) if name == "DEFAULT" else {}
     if text := sections.get(name, "maxretry"):
         found["maxretry"] = int(text) if text.strip().isdigit() else _no_number(text)
     for key in ("findtime", "bantime"):
@@ -85,7 +87,10 @@ def limits(sections: Sections, name: str) -> tuple[dict[str, Any], tuple[str, ..
     notes = []
     if found["bantime_increment"]:
         most = sections.get(name, "bantime.maxtime")
-        found["bantime_max"] = seconds(most) if most else FOREVER
+        longest = seconds(most) if most else FOREVER
+        first = found.get("bantime", 0.0)
+        endless = FOREVER in (longest, first)
+        found["bantime_max"] = FOREVER if endless else max(longest, first)
         for key, usual in _TUNING.items():
             if (sections.get(name, key) or usual).strip() != usual:
                 notes.append(f"{key} has no like here: each further ban is twice as long")
@@ -109,12 +114,14 @@ def ignored(sections: Sections, name: str) -> tuple[tuple[str, ...], tuple[str, 
 
 def jail(folder: Path, sections: Sections, name: str) -> Jail:
     """Return a jail that is on. Raises RefusedError with the reason why it cannot be taken."""
-    used = named(sections.get(name, "filter") or name)
+    used = named(sections.get(name, "filter") or _no_filter())
     _refuse_other_purposes(sections, name)
     backend = (sections.get(name, "backend") or "auto").strip()
     journalled = backend.startswith("systemd")
     arguments = {"logtype": "journal" if journalled else "file", **used.arguments}
     text = filter_text(folder, used.name, arguments, said_by(sections, name))
+    names = (sections.get(name, "usedns") or "warn").strip().lower() != "no"
+    text = structs.replace(text, names=names)
     if journalled and not text.journalmatch:
         raise RefusedError("it reads the whole journal: it names no journalmatch")
     paths = () if journalled else logpaths(sections.get(name, "logpath") or "")
@@ -135,6 +142,10 @@ def jail(folder: Path, sections: Sections, name: str) -> Jail:
     )
 
 
+def _no_filter() -> str:
+    raise RefusedError("it names no filter")
+
+
 def said_by(sections: Sections, name: str) -> Asked:
     """Return what tells what a jail says in place of its filter."""
 
@@ -152,8 +163,11 @@ def _chosen(sections: Sections, name: str) -> bool:
 def _refuse_other_purposes(sections: Sections, name: str) -> None:
     if (sections.get(name, "ignorecommand") or "").strip():
         raise RefusedError("its ignorecommand decides whom to ban; PyFilter runs no commands")
-    action = sections.raw(name, "action") or ""
-    if re.search(r"blocktype\s*=\s*[\"']?(?:RETURN|ACCEPT)", action, re.IGNORECASE):
+    try:
+        action = sections.get(name, "action") or ""
+    except RefusedError:
+        action = sections.raw(name, "action") or ""  # for what it says of itself
+    if _LETS_IN.search(action) or _LETS_IN.search(f"blocktype={sections.raw(name, 'blocktype')}"):
         raise RefusedError("its action lets in whom it finds, it does not ban")
 
 

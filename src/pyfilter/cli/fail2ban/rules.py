@@ -30,7 +30,7 @@ def made(text: FilterText, name: str, journal: tuple[str, ...] = ()) -> Made:
         raise UnsuitedError("it has no failregex")
     base = _base(text, name, journal)
     elsewhere = base.content is not None and bool(_ADDRESS & {*base.content.groups})
-    patterns, left = _patterns(base, text.failregex, elsewhere=elsewhere)
+    patterns, left = _patterns(base, text, elsewhere=elsewhere)
     if not any(_ADDRESS & {*one.groups} or elsewhere for one in patterns):
         raise UnsuitedError(left[0].rpartition(": ")[2] if left else "none of it is a failure")
     listed = [one for one in (base.content, *patterns) if one and one.slow]
@@ -51,7 +51,11 @@ def _measured(one: Pattern) -> Pattern:
 
 def _base(text: FilterText, name: str, journal: tuple[str, ...]) -> Rule:
     """Return the rule without its patterns; what is wrong here concerns all of them."""
-    content = _measured(pattern(text.prefregex, content=True)) if text.prefregex else None
+    content = (
+        _measured(pattern(text.prefregex, content=True, hosts=text.names))
+        if text.prefregex
+        else None
+    )
     places = stamps(text.datepattern)
     if journal and places:
         places = (*places, "^<time>")  # entries of the journal come with their own
@@ -62,12 +66,12 @@ def _base(text: FilterText, name: str, journal: tuple[str, ...]) -> Rule:
 
 
 def _patterns(
-    base: Rule, expressions: tuple[str, ...], *, elsewhere: bool
+    base: Rule, filtered: FilterText, *, elsewhere: bool
 ) -> tuple[tuple[Pattern, ...], tuple[str, ...]]:
     patterns, left = [], []
-    for number, text in enumerate(expressions, 1):
+    for number, text in enumerate(filtered.failregex, 1):
         try:
-            one = _measured(pattern(text, elsewhere=elsewhere))
+            one = _measured(pattern(text, elsewhere=elsewhere, hosts=filtered.names))
             if elsewhere and not _ADDRESS & {*one.groups}:
                 one = _with_place(one)
             _proved(structs.replace(base, patterns=(one,)))
