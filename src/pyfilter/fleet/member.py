@@ -105,6 +105,10 @@ class Member:
             await asyncio.sleep(_AGAIN)
 
     async def _session(self, store: Store) -> None:
+        self._presence.begin()
+        await self._presence.show(
+            store, self._reception.mark
+        )  # what is lost from now on is noticed
         places = {store.stream: await store.newest()}
         self._seat.connected()
         await self._compare(store)
@@ -152,11 +156,11 @@ class Member:
 
     async def _beat(self, store: Store) -> None:
         while not _leaving():
+            await asyncio.sleep(HEARTBEAT)
             await self._presence.show(store, self._reception.mark)
             now, check_time = time.monotonic(), self._seat.check_time
             if now > self._put_back or (check_time and now - self._compared > check_time):
                 await self._compare(store)
-            await asyncio.sleep(HEARTBEAT)
 
     async def _compare(self, store: Store) -> None:
         """Make the snapshot and this server hold the same."""

@@ -37,6 +37,10 @@ class Presence:
         self._limits.numbers.update(numbers)
         return kept
 
+    def begin(self) -> None:
+        """Take whatever is in Redis for granted: it is about to be compared."""
+        self._epoch = b""
+
     async def show(self, store: Store, mark: int) -> None:
         """Give a sign of life and read those of the others.
 
