@@ -265,3 +265,14 @@ def test_who_is_allowed_is_never_banned(trial: Trial) -> None:
 
 def test_a_login_is_no_match(trial: Trial) -> None:
     assert not trial.judge(b"ok 203.0.113.9").matched
+
+
+@pytest.mark.parametrize("name", ["mysqld-auth", "crowdsecurity/mysql"])
+def test_a_rule_is_found_by_what_others_call_it(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "mysql.log"
+    log.write_text("Access denied for user 'root'@'203.0.113.13' (using password: YES)\n")
+    with pytest.raises(SystemExit):
+        main(["match", "--rule", name, "--json", str(log)])
+    assert '"rule":"mysql"' in capsys.readouterr().out

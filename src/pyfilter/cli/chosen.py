@@ -37,11 +37,17 @@ def rule_settings(options: Globals, name: str) -> RuleSettings:
     found = configured(options)
     if name in found.rules:
         return found.rules[name]
-    if name in library.names():
-        return _turned_on(found, name)
+    if ours := name if name in library.names() else _known_elsewhere_as(name):
+        return found.rules[ours] if ours in found.rules else _turned_on(found, ours)
     known = sorted({*found.rules, *library.names()})
     hint = nearest(name, known) or "; `pyfilter rules list` shows them"
     raise SettingsError(f"there is no rule {name!r}{hint}")
+
+
+def _known_elsewhere_as(name: str) -> str:
+    """Return our rule for what fail2ban or CrowdSec call by a name; empty if there is none."""
+    every = map(library.load, library.names())
+    return next((rule.name for rule in every if name in {*rule.fail2ban, *rule.crowdsec}), "")
 
 
 def _turned_on(found: Settings, name: str) -> RuleSettings:
