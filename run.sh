@@ -29,7 +29,7 @@ find_python() {
 has_libnftables() {
     local ldconfig
     ldconfig=$(command -v ldconfig || echo /sbin/ldconfig)
-    "$ldconfig" -p 2>/dev/null | grep -q 'libnftables\.so\.1 '
+    [[ $("$ldconfig" -p 2>/dev/null) == *"libnftables.so.1 "* ]]
 }
 
 # bring PACKAGE…: through apt where that may be done; else one line that says what is missing, and false.
