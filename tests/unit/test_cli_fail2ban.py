@@ -195,6 +195,18 @@ def test_a_rule_reads_lines_as_its_filter_does(taking: Taking) -> None:
     assert found[1].at - found[0].at == 1
 
 
+def test_the_rule_in_the_documentation_does_what_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "from-fail2ban.md"
+    file = tmp_path / "page.toml"
+    file.write_text(page.read_text().partition("```toml\n")[2].partition("```")[0])
+    found = events(
+        settings.load(file).rules["door"].rule,
+        "Nov 22 10:00:00 host doord: no entry for fox from 192.0.2.7",
+        "Nov 22 10:00:00 host doord: no entry for guest from 192.0.2.8",
+    )
+    assert [(one.address, one.user) for one in found] == [("192.0.2.7", "fox")]
+
+
 def test_content_and_ignore_hold_for_what_the_prefix_leaves(taking: Taking) -> None:
     gate = rule_of(taking, "gate")
     lines = ("192.0.2.7", "192.0.2.99", "192.0.2.990")
