@@ -42,6 +42,10 @@ def assert_contains(tree: Any, expected: Any, path: str = "") -> None:
                 continue
             assert key in tree, f"{path}.{key}"
             assert_contains(tree[key], value, f"{path}.{key}")
+    elif isinstance(expected, list) and isinstance(tree, list):
+        assert len(tree) == len(expected), path
+        for number, value in enumerate(expected):
+            assert_contains(tree[number], value, f"{path}[{number}]")
     else:
         assert tree == expected, path
 
