@@ -157,8 +157,12 @@ def test_a_filters_rule_fits_the_lines_that_fail2ban_says_it_fits(
     lines = list(written(rule, text.datepattern, random.Random(name)))  # noqa: S311 - seeded, no secret
     log.write_text("".join(f"{line}\n" for line in lines))
     theirs = found_by_fail2ban(log, name)
-    found = Matcher([(rule, ())]).events(Block("log", log.read_bytes(), NOON, live=False))
+    matcher, block = Matcher([(rule, ())]), Block("log", log.read_bytes(), NOON, live=False)
+    found = matcher.events(block)
+    assert found == matcher.plain(block)
     assert {event.address for event in found if event.weight} == theirs
+    if not theirs:
+        pytest.skip("no generated line fits this filter: only misses were compared")
 
 
 def written(rule: Rule, datepattern: str, chance: random.Random) -> Iterator[str]:

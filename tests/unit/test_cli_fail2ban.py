@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyfilter import settings
+from pyfilter.addresses import network
 from pyfilter.cli import commands
 from pyfilter.cli.fail2ban.bans import live
 from pyfilter.cli.fail2ban.dates import stamps
@@ -17,12 +18,14 @@ from pyfilter.cli.fail2ban.files import read
 from pyfilter.cli.fail2ban.jails import logpaths, seconds
 from pyfilter.cli.fail2ban.tags import named, substituted
 from pyfilter.cli.fail2ban.taking import Row, Taking, take
+from pyfilter.cli.fail2ban.trying import Tried, tried
 from pyfilter.errors import RefusedError
 from pyfilter.ledger import Sqlite
 from pyfilter.matching.cutting import Cutter
 from pyfilter.matching.matcher import Matcher
 from pyfilter.matching.rule import Rule
 from pyfilter.model import Block, Event
+from small_office import SmallOffice, served
 
 FIXTURE = Path(__file__).parents[1] / "golden" / "fail2ban"
 NOW = 1795341600.0
@@ -357,6 +360,39 @@ def test_bans_reach_the_ledger_while_no_daemon_runs(
         assert len(ledger.active(time.time())) == 4
     finally:
         ledger.close()
+
+
+def test_bans_go_to_the_running_daemon_and_keep_their_ends(base: Path, tmp_path: Path) -> None:
+    office = SmallOffice()
+    with served(office, tmp_path / "run") as socket:
+        command = ["--socket", str(socket), "import", "fail2ban", str(base)]
+        run = CliRunner().invoke(commands, command)
+    assert run.exit_code == 0, run.output
+    assert set(office.enforcer.standing) == {
+        *("192.0.2.1", "192.0.2.3", "2001:db8::1", "198.51.100.0/24"),
+    }
+    ban = office.enforcer.standing[network("192.0.2.1")]
+    assert ban.until is not None
+    assert 400 < ban.until - ban.since <= 500
+    assert office.enforcer.standing[network("192.0.2.3")].until is None
+
+
+def test_a_rule_is_run_over_the_logs_that_are_there(taking: Taking, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(
+        "Nov 22 10:00:00 host doord: part 192.0.2.7\n"
+        "Nov 22 10:00:00 host doord: part box.example.net\n"
+        "Nov 22 10:00:00 host doord: nothing"
+    )
+    door = rule_of(taking, "door")
+    found = list(tried(door, (f"{tmp_path}/*.log", f"{tmp_path}/none"), NOW))
+    assert found[0] == Tried("door", f"{tmp_path}/a.log", lines=3, matched=2)
+    assert found[1].error
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jail.conf").write_bytes(b"[a]\nx = \xff\n")
+    with pytest.raises(RefusedError, match="cannot be read"):
+        take(tmp_path)
 
 
 def test_what_is_no_base_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-# Matching: searches that a hostile line could make slow, each for so long and no longer. Python's `re`
+# Matching: searches that a hostile line could make slow: each for so long and no longer. Python's `re`
 # looks for signals while it searches; a timer of the process's own computing time sends one.
 import re
 import signal
 from types import FrameType
 
-_LONGEST = 0.02  # seconds of computing that one line may cost
+_LONGEST = 0.1  # seconds of computing that one line may cost: enough for what grows by its square
 _MOST = 50.0  # lines in a row that may use all of it
 _EARNED = 0.02  # of such a line, for each line that is looked at
 
@@ -14,9 +14,9 @@ class _SpentError(Exception):
 
 
 class Budget:
-    """Searches with expressions that may take exponential time; what takes too long is not found.
+    """Searches with expressions that may take more than linear time; what takes too long is not found.
 
-    Whoever sends costly lines is not looked at for some lines, so that on average one costs 0.4 ms.
+    Whoever sends costly lines is not looked at for some lines, so that on average one costs 2 ms.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ class Pattern(Struct, frozen=True, forbid_unknown_fields=True):
     # Expressions taken over from elsewhere may also have host, user and "" (nothing).
     # "nothing": where that group holds text, the line is no failure, whatever else it says.
     groups: tuple[Found, ...] = ()
-    slow: bool = False  # with groups: it may take exponential time and is searched on a budget
+    slow: bool = False  # with groups: a line may make it slow: it is searched on a budget
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):

@@ -147,7 +147,7 @@ def _parsed(path: Path) -> configparser.RawConfigParser:
         default_section="\0", inline_comment_prefixes=(";",), strict=False, interpolation=None
     )
     try:
-        parser.read_string(path.read_text("utf-8", "surrogateescape"), str(path))
-    except (configparser.Error, OSError) as error:
+        parser.read_string(path.read_text("utf-8"), str(path))
+    except (configparser.Error, OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"{path}: cannot be read: {error}".replace("\n", " ")) from None
     return parser

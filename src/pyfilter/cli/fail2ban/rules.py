@@ -10,7 +10,7 @@ from pyfilter.errors import RuleError
 from pyfilter.matching.cutting import wider
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Pattern, Rule
-from pyfilter.matching.safety import explodes
+from pyfilter.matching.safety import danger, explodes
 
 _ADDRESS = {"ip", "host"}
 _LONGEST = 60  # characters of an expression that is named
@@ -33,7 +33,7 @@ def made(text: FilterText, name: str, journal: tuple[str, ...] = ()) -> Made:
     patterns, left = _patterns(base, text, elsewhere=elsewhere)
     if not any(_ADDRESS & {*one.groups} or elsewhere for one in patterns):
         raise UnsuitedError(left[0].rpartition(": ")[2] if left else "none of it is a failure")
-    listed = [one for one in (base.content, *patterns) if one and one.slow]
+    listed = [one for one in (base.content, *patterns) if one and _explodes(one)]
     slow = [f"it may take too long and is searched on a budget: {_short(one)}" for one in listed]
     return Made(structs.replace(base, patterns=patterns), left, tuple(slow))
 
@@ -43,10 +43,15 @@ def _short(one: Pattern) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def _explodes(one: Pattern) -> bool:
+    body = wider(one.match) if one.slow else None
+    return body is not None and bool(explodes(body))
+
+
 def _measured(one: Pattern) -> Pattern:
     """Return a pattern, marked where a hostile line could make it slow."""
     body = wider(one.match)
-    return structs.replace(one, slow=body is not None and bool(explodes(body)))
+    return structs.replace(one, slow=body is not None and bool(danger(body)))
 
 
 def _base(text: FilterText, name: str, journal: tuple[str, ...]) -> Rule:

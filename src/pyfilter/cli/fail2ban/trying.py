@@ -1,5 +1,6 @@
 # fail2ban: a rule that was made is run over the end of its log: what it finds there, a person can judge.
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from pyfilter.matching.rule import Rule
 from pyfilter.model import Block
 
 _TAIL = 4_000_000  # bytes of a log that are read
-_MOST = 8  # logs
+_MOST = 8  # logs of one glob
 
 
 class Tried(Struct, frozen=True):
@@ -24,17 +25,23 @@ class Tried(Struct, frozen=True):
 
 def tried(rule: Rule, logs: tuple[str, ...], now: float) -> Iterator[Tried]:
     """Run a rule over the logs that are there."""
-    paths = sorted({path for pattern in logs for path in Path("/").glob(pattern.lstrip("/"))})
-    for path in paths[:_MOST]:
-        try:
-            data = _tail(path)
-        except OSError as error:
-            yield Tried(rule.name, str(path), error=error.strerror or str(error))
-            continue
-        matcher = Matcher([(rule, ())])
-        found = matcher.events(Block(str(path), data, now, live=False)) if data else []
-        matched = sum(1 for event in found if event.weight) + matcher.unattributable
-        yield Tried(rule.name, str(path), data.count(b"\n"), matched)
+    for pattern in logs:
+        paths = sorted(glob(pattern))  # noqa: PTH207 - a Path finds no absolute ones
+        if not paths:
+            yield Tried(rule.name, pattern, error="no such log is there now")
+        for path in paths[:_MOST]:
+            yield _tried(rule, path, now)
+
+
+def _tried(rule: Rule, path: str, now: float) -> Tried:
+    try:
+        data = _tail(Path(path))
+    except OSError as error:
+        return Tried(rule.name, path, error=error.strerror or str(error))
+    matcher = Matcher([(rule, ())])
+    found = matcher.events(Block(path, data, now, live=False)) if data else []
+    matched = sum(1 for event in found if event.weight) + matcher.unattributable
+    return Tried(rule.name, path, data.count(b"\n"), matched)
 
 
 def _tail(path: Path) -> bytes:
