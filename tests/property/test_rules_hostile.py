@@ -189,6 +189,12 @@ SLOTS: dict[str, tuple[Slot, ...]] = {
         (r'path="([^"]*)"', quoted_json, True), (r'referer="([^"\\]*)', quoted_json, True)
     ),
     "openvpn": _slots((r"error=(self.*)$", printable, True)),
+    "cyrus": _slots((r"plaintext (\w+) SASL", printable, True)),
+    "freeswitch": _slots((r"for \[(\S+)\] from", printable, True)),
+    "ejabberd": _slots((r"Failed \S+ \S+ authentication for (\S+) from", printable, True)),
+    "drupal": _slots((r"failed for (\w+)", printable, True)),
+    "squid": _slots((r"(?:CONNECT|GET) (\S+) ", printable, True)),
+    "home-assistant": _slots((r"URL: '([^']*)'", printable, True)),
     "mongodb": _slots(
         (r'"(?:principalName|user)":"(\w+)"', quoted_json, True),
         (r"failed for (\w+) on", printable, False),

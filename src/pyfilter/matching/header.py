@@ -28,7 +28,7 @@ class Header(NamedTuple):
 def compile_header(tags: Iterable[str]) -> re.Pattern[bytes]:
     """Return the expression for the headers of messages of some syslog tags (`*` = any run)."""
     named = "|".join(re.escape(tag).replace(r"\*", r"[^\s:\[\]()]*") for tag in tags)
-    tag = rf"(?:[^\s:\[\]()]*/)?(?P<tag>{named})(?:\([\w-]+\))?"
+    tag = rf"(?:[^\s:\[\]()]*/)?(?P<tag>{named})(?:\([\w.-]+\))?"
     classic = rf"{tag}(?:\[(?P<pid>\d{{1,10}})\])?: {_SOLARIS}"
     modern = rf"{tag} (?:(?P<pid5424>\d{{1,10}})|-) \S+ (?:-|(?:\[[^\]\n]*\])+) (?:\xef\xbb\xbf)?"
     stamp = rf"(?:(?P<time>{STAMP}) +)?"
