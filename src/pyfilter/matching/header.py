@@ -9,7 +9,8 @@ from pyfilter.matching.forms import STAMP
 _NAME = r"[^\s\[\]()<>\"'=,;:]"  # of a host: an IPv6 address may hold colons, but not end in one
 _HOST = rf"(?:(?:{_NAME}|:(?! ))+ )?"
 _PRIORITY = r"(?:<\d{1,3}>)?"
-_FACILITY = r"(?:[a-z0-9]+\.[a-z]+ )?"
+# busybox: auth.info; AIX: auth|security:info; ESXi: In(38)
+_FACILITY = r"(?:(?:[a-z0-9]+\.[a-z]+|[a-z0-9|]+:[a-z]+|[A-Z][a-z]\(\d{1,3}\)) )?"
 _BSD_FACILITY = r"(?:<[a-z0-9]+\.[a-z]+> )?"
 _SOLARIS = r"(?:\[ID \d+ [a-z0-9]+\.[a-z]+\] )?"
 _REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.ASCII)
