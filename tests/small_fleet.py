@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from pyfilter.addresses import Network
+from pyfilter.fleet.allowances import Allowances, Ledge
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.link import open_client
 from pyfilter.fleet.member import Member
 from pyfilter.fleet.seat import Seat
 from pyfilter.fleet.store import Store
-from pyfilter.model import Ban, Decision, Release
+from pyfilter.model import Allowance, Ban, Decision, Release
 
 KEY = b"k" * 32
 
@@ -41,6 +42,8 @@ class Server:
     def __init__(self, name: str, url: str, prefix: str, key: bytes = KEY) -> None:
         self.bans: dict[str, Ban] = {}
         self.released: dict[str, float] = {}
+        self.allowed: dict[str, Allowance] = {}
+        self.kept = ""
         self.name = name
         self.seat = Seat(
             name=name,
@@ -51,9 +54,19 @@ class Server:
             standing=self.bans.get,
             released_at=lambda subject: self.released.get(subject, 0.0),
             clock=time.time,
+            allowances=Allowances(self.ledge(), key, time.time()),
         )
         self.member = Member(self.seat, Limits(None))
         self.task: asyncio.Task[None] | None = None
+
+    def ledge(self) -> Ledge:
+        def allow(allowance: Allowance) -> None:
+            self.allowed[allowance.entry] = allowance
+
+        def disallow(entry: str) -> None:
+            self.allowed.pop(entry, None)
+
+        return Ledge(allow, disallow, lambda: self.kept, lambda kept: setattr(self, "kept", kept))
 
     @property
     def runs(self) -> bool:

@@ -153,6 +153,8 @@ def poison(own: str) -> list[tuple[bytes, str]]:
     subjects += ["255.255.255.255", "0.0.0.0", "169.254.1.1", HUB]
     numbered = [replace(good, subject=s, number=2**61 + i) for i, s in enumerate(subjects)]
     sealed = [(seal(one, key), one.subject) for one in numbered]
+    wide = replace(good, kind="allow", subject="203.0.0.0/8", number=2**61 + 99)
+    sealed += [(seal(wide, key), ""), (seal(replace(wide, subject="x"), b"x"), "")]
     sealed += [(seal(good, b""), good.subject), (seal(good, b"x" * 32), good.subject)]
     sealed += [(seal(replace(good, reason="y" * size), key), "") for size in (3000, 1_000_000)]
     return sealed + [(junk, "") for junk in (b"", b"{}", b"\xff" * 99, b'"server":"evil"', b"a b")]
@@ -337,3 +339,20 @@ def test_failures_are_summed_over_the_fleet(place: Town, engine: Redis, tmp_path
         assert friend not in three[2].bans()
         shown = three[0].command("why", attacker).stdout
         assert "counted by sum0" in shown
+
+
+def test_an_allowance_for_the_fleet_protects_everywhere(place: Town, trio: list[Server]) -> None:
+    friend = place.newcomer()
+    trio[0].fail(friend)
+    everywhere(trio, friend)
+    added = trio[1].command("allow", "add", friend, "--fleet", "--note", "the office")
+    assert added.returncode == 0, added.stderr
+    for one in trio:
+        eventually(lambda one=one: friend not in one.bans(), f"{one.name} lifts it")  # type: ignore[misc]
+    trio[2].fail(friend)
+    other = place.newcomer()
+    trio[2].fail(other)
+    everywhere(trio, other)
+    assert not any(friend in one.bans() for one in trio)
+    assert trio[2].command("allow", "remove", friend, "--fleet").returncode == 0
+    eventually(lambda: friend not in trio[0].command("allow", "list").stdout, "it ends")

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from pyfilter.addresses import Network
 from pyfilter.daemon.sharing import read_key
 from pyfilter.errors import FleetError
+from pyfilter.fleet.allowances import Allowances
 from pyfilter.fleet.limits import BURST, Limits
 from pyfilter.fleet.link import open_client
 from pyfilter.fleet.record import LARGEST, Record, meant, seal, told, unseal
-from pyfilter.model import Ban, Release
+from pyfilter.model import Allowance, Ban, Release
 from small_fleet import KEY, Server, fleet, real_redis, until
 
 NOW = 1_800_000_000.0
@@ -168,3 +169,40 @@ async def test_without_redis_the_member_waits_and_says_so(tmp_path: Path) -> Non
         one.ban(X)
         await until(lambda: one.member.health.startswith("unreachable"))
         assert one.member.state()["waiting"] == 1
+
+
+async def test_a_shared_allowance_reaches_those_who_come_later_and_ends_everywhere(
+    redis: str,
+) -> None:
+    one, two, late = (Server(name, redis, "g:") for name in ("web01", "web02", "web03"))
+    client = open_client(redis)
+    async with fleet(one, two):
+        await until(lambda: one.member.health == two.member.health == "ok")
+        one.member.share(Allowance(X, None, "the office"), allowed=True)
+        await until(lambda: X in two.allowed)
+        assert (two.allowed[X].note, two.allowed[X].by) == ("the office", "web01")
+        await client.delete("g:{fleet}:allowed", "g:{fleet}:epoch")
+    async with fleet(two, late):  # who puts back what Redis lost
+        await until(lambda: X in late.allowed)
+        late.member.share(Allowance(X), allowed=False)
+        await until(lambda: X not in two.allowed)
+    async with fleet(one):
+        await until(lambda: X not in one.allowed)
+    await client.aclose()
+
+
+def test_only_a_fleet_with_a_key_shares_narrow_allowances() -> None:
+    with pytest.raises(FleetError, match="only a fleet with a key"):
+        Server("web01", "unix:///x", "h:", b"").member.share(Allowance(X), allowed=True)
+    with pytest.raises(FleetError, match="wider than /24"):
+        Server("web01", "unix:///x", "h:").member.share(Allowance("10.0.0.0/8"), allowed=True)
+    with pytest.raises(FleetError, match="malformed"):
+        Server("web01", "unix:///x", "h:").member.share(Allowance("example.net"), allowed=True)
+
+
+def test_what_is_allowed_is_kept_as_it_was_sealed() -> None:
+    server = Server("web01", "unix:///x", "i:")
+    server.member.share(Allowance(X), allowed=True)
+    again = Allowances(server.ledge(), KEY, NOW)
+    assert [record.subject for record, _ in again.lacking({}, NOW)] == [X]
+    assert list(Allowances(server.ledge(), b"another", NOW).lacking({}, NOW)) == []

@@ -20,11 +20,12 @@ def allow_command() -> None:
 @click.argument("entry", metavar="ADDRESS|NET|NAME")
 @click.option("--for", "seconds", type=DURATION, default=FOREVER, help="How long: 7d.")
 @click.option("--note", default="", help="What it is for.")
+@click.option("--fleet", is_flag=True, help="On every server of the fleet.")
 @pass_globals
-def add(options: Globals, entry: str, seconds: float, note: str) -> None:
+def add(options: Globals, entry: str, seconds: float, note: str, fleet: bool) -> None:
     """Never ban an entry; a ban of it is lifted."""
     with options.client() as client:
-        rows = client.ask(AllowAdd(entry, seconds, note), OutcomesAnswer).outcomes
+        rows = client.ask(AllowAdd(entry, seconds, note, fleet), OutcomesAnswer).outcomes
 
     def human() -> None:
         click.echo(f"allowed {rows[0].subject} {until(rows[0].until)}")
@@ -36,11 +37,12 @@ def add(options: Globals, entry: str, seconds: float, note: str) -> None:
 
 @allow_command.command("remove")
 @click.argument("entry", metavar="ADDRESS|NET|NAME")
+@click.option("--fleet", is_flag=True, help="On every server of the fleet.")
 @pass_globals
-def remove(options: Globals, entry: str) -> None:
+def remove(options: Globals, entry: str, fleet: bool) -> None:
     """Take an entry off the allowlist."""
     with options.client() as client:
-        rows = client.ask(AllowRemove(entry), OutcomesAnswer).outcomes
+        rows = client.ask(AllowRemove(entry, fleet), OutcomesAnswer).outcomes
     refuse(rows)
     emit(options, [shapes.outcome(row) for row in rows], lambda: click.echo(f"removed {entry}"))
 

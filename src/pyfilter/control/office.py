@@ -97,6 +97,10 @@ class Sharing(Protocol):
         """Return {"health", "servers": [{"name", "last_seen", "lag"}], ...} for `status`."""
         ...
 
+    def share(self, allowance: Allowance, *, allowed: bool) -> None:
+        """Make an entry protected on every server, or no longer; raises FleetError."""
+        ...
+
 
 class Office(Protocol):
     """The running daemon as the control socket sees it."""

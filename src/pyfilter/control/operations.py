@@ -32,6 +32,7 @@ from pyfilter.control.requests import (
     UnbanSubjects,
 )
 from pyfilter.control.ring import Ring
+from pyfilter.control.sharing import share
 from pyfilter.control.views import why
 from pyfilter.durations import FOREVER
 from pyfilter.errors import AddressError, LedgerError, RefusedError
@@ -194,7 +195,10 @@ class Operations:
         entry = canonical(request.entry)
         until = self._end(request.seconds)
         note = visible(request.note, _LONGEST_WORDS)
-        self._office.allow(Allowance(entry, until, note, user))
+        allowance = Allowance(entry, until, note, user)
+        if request.fleet:
+            share(self._office, allowance, allowed=True)
+        self._office.allow(allowance)
         rows = [OutcomeRow(entry, done=True, until=until)]
         try:
             subject = network(entry)
@@ -206,7 +210,9 @@ class Operations:
 
     def _disallow(self, request: AllowRemove) -> OutcomesAnswer:
         entry = canonical(request.entry)
-        if self._office.disallow(entry):
+        if request.fleet:
+            share(self._office, Allowance(entry), allowed=False)
+        if self._office.disallow(entry) or request.fleet:
             return OutcomesAnswer([OutcomeRow(entry, done=True)])
         why = "not on the allowlist"
         if entry in self._office.protection.configured:

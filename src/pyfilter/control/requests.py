@@ -60,11 +60,13 @@ class AllowAdd(Struct, frozen=True, tag="allow", tag_field="do", forbid_unknown_
     entry: str  # address, network or host name
     seconds: float = -1.0
     note: str = ""
+    fleet: bool = False  # on every server of the fleet
 
 
 class AllowRemove(Struct, frozen=True, tag="disallow", tag_field="do", forbid_unknown_fields=True):
     needs: ClassVar[Role] = "operator"
     entry: str
+    fleet: bool = False
 
 
 class AllowList(Struct, frozen=True, tag="allowed", tag_field="do", forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from pyfilter.addresses import Address, Network
 from pyfilter.daemon.parts import Parts, server_name
 from pyfilter.durations import FOREVER
 from pyfilter.errors import FleetError, LedgerError
+from pyfilter.fleet.allowances import Allowances, Ledge
 from pyfilter.fleet.counting import Counting, Desk
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.link import open_client
@@ -21,6 +22,7 @@ from pyfilter.settings.tree import FleetSettings
 
 _log = logging.getLogger(__name__)
 _NUMBERS = "fleet"  # the place in the ledger where the newest numbers of all servers are kept
+_ALLOWED = "fleet allowlist"  # the place of the entries that the fleet shares
 _OURS = {"expired", "local", "allowlist"}  # causes of releases that are nobody else's
 _BACK = 20  # decisions of one subject in which its latest release for everybody is looked for
 
@@ -30,12 +32,7 @@ def join(settings: Settings, parts: Parts) -> Member | None:
     fleet = settings.fleet
     if fleet is None or not (fleet.redis or fleet.sentinels):
         return None
-    key = read_key(fleet.key_file)
-    if not key:
-        _log.warning(
-            "The fleet has no key_file: whoever can write to Redis can ban and release. "
-            "`pyfilter fleet key` prints a key"
-        )
+    key = _key(fleet)
     seat = Seat(
         name=fleet.name or server_name(settings),
         key=key,
@@ -48,13 +45,24 @@ def join(settings: Settings, parts: Parts) -> Member | None:
         check_time=fleet.check_time,
         lifted_at=partial(_lifted_at, parts),
         protected=parts.enforcer.protected,
-        recall=partial(_recall, parts),
-        remember=partial(_remember, parts),
+        recall=partial(_recall, parts, _NUMBERS),
+        remember=partial(_remember, parts, _NUMBERS),
         connected=parts.guard.look_around,
+        allowances=_allowances(parts, key),
         counting=_counting(settings, parts, key) if fleet.count else None,
     )
     seat.open_store()  # connects nowhere, but a wrong address is told at once
     return Member(seat, Limits(_longest(settings)))
+
+
+def _key(fleet: FleetSettings) -> bytes:
+    key = read_key(fleet.key_file)
+    if not key:
+        _log.warning(
+            "The fleet has no key_file: whoever can write to Redis can ban and release. "
+            "`pyfilter fleet key` prints a key"
+        )
+    return key
 
 
 def _counting(settings: Settings, parts: Parts, key: bytes) -> Counting:
@@ -110,17 +118,24 @@ def _lifted_at(parts: Parts, subject: Network) -> float:
     return max(lifted, default=0.0)
 
 
-def _recall(parts: Parts) -> str:
+def _allowances(parts: Parts, key: bytes) -> Allowances:
+    recall, remember = partial(_recall, parts, _ALLOWED), partial(_remember, parts, _ALLOWED)
+    return Allowances(
+        Ledge(parts.guard.allow, parts.guard.disallow, recall, remember), key, parts.clock()
+    )
+
+
+def _recall(parts: Parts, place: str) -> str:
     try:
-        position = parts.ledger.load_position(_NUMBERS)
+        position = parts.ledger.load_position(place)
     except LedgerError:
         return ""
     return position.token if position else ""
 
 
-def _remember(parts: Parts, numbers: str) -> None:
-    with suppress(LedgerError):  # the next beat has the same and more
-        parts.ledger.save_positions([Position(_NUMBERS, numbers)])
+def _remember(parts: Parts, place: str, text: str) -> None:
+    with suppress(LedgerError):  # the next time has the same and more
+        parts.ledger.save_positions([Position(place, text)])
 
 
 def _longest(settings: Settings) -> float | None:

@@ -62,7 +62,7 @@ class Limits:
         return self._capped(record)
 
     def _capped(self, record: Record) -> Record:
-        if self.longest is None or record.kind == "release":
+        if self.longest is None or record.kind != "ban":
             return record
         latest = record.at + self.longest  # not from now: it would grow each time it is read
         return record if record.end() <= latest else replace(record, until=latest)

@@ -5,17 +5,18 @@ import random
 import time
 from collections.abc import Sequence
 from secrets import randbelow
-from typing import Any
+from typing import Any, Literal
 
 from pyfilter.errors import FleetError
 from pyfilter.fleet.counting import EVERY, Counting
+from pyfilter.fleet.endings import closed, innermost, leaving, text
 from pyfilter.fleet.limits import Limits
 from pyfilter.fleet.presence import Presence
 from pyfilter.fleet.reception import MARKS, Reception
-from pyfilter.fleet.record import Record, told
+from pyfilter.fleet.record import REASON, Record, seal, told, unseal
 from pyfilter.fleet.seat import Seat
 from pyfilter.fleet.store import Store
-from pyfilter.model import Ban, Decision, Release
+from pyfilter.model import Allowance, Ban, Decision, Release
 
 _log = logging.getLogger(__name__)
 HEARTBEAT = 2.0  # seconds; a Redis that is gone, stopped or flushed is noticed by then
@@ -93,14 +94,14 @@ class Member:
                 # A task of its own, because a TaskGroup that fails leaves its task marked as cancelled.
                 await asyncio.create_task(self._session(store))
             except* FleetError as group:
-                self._complain(_innermost(group))
+                self._complain(innermost(group))
             except* (RedisError, OSError, TimeoutError) as group:
-                self.health = f"unreachable: {_text(_innermost(group))}"
-                self._complain(_innermost(group))
+                self.health = f"unreachable: {text(innermost(group))}"
+                self._complain(innermost(group))
             finally:
                 self._presence.save()
-                await _closed(store)
-            if _leaving():
+                await closed(store)
+            if leaving():
                 raise asyncio.CancelledError
             await asyncio.sleep(_AGAIN)
 
@@ -112,7 +113,7 @@ class Member:
         places = {store.stream: await store.newest()}
         self._seat.connected()
         await self._compare(store)
-        if _leaving():  # what follows would wait for a cancellation that came already
+        if leaving():  # what follows would wait for a cancellation that came already
             return
         self.health = "ok"
         self._wake.set()
@@ -126,7 +127,7 @@ class Member:
             tasks.create_task(self._beat(store))
 
     async def _follow(self, store: Store, places: dict[str, bytes]) -> None:
-        while not _leaving():
+        while not leaving():
             before, began = places[store.stream], time.monotonic()
             came = await store.news(places)
             news = came.get(store.stream, [])
@@ -137,7 +138,7 @@ class Member:
             await asyncio.sleep(began + _REST - time.monotonic())
 
     async def _publish(self, store: Store) -> None:
-        while not _leaving():
+        while not leaving():
             await self._wake.wait()
             self._wake.clear()
             while batch := self._waiting[:_BATCH]:
@@ -148,14 +149,14 @@ class Member:
                 await self._compare(store)
 
     async def _count(self, store: Store, counting: Counting) -> None:
-        while not _leaving():
+        while not leaving():
             await counting.some.wait()
             if sealed := counting.batch():
                 await store.add_count(sealed, self._seat.clock() - counting.span)
             await asyncio.sleep(EVERY)
 
     async def _beat(self, store: Store) -> None:
-        while not _leaving():
+        while not leaving():
             await asyncio.sleep(HEARTBEAT)
             await self._presence.show(store, self._reception.mark)
             now, check_time = time.monotonic(), self._seat.check_time
@@ -165,7 +166,7 @@ class Member:
     async def _compare(self, store: Store) -> None:
         """Make the snapshot and this server hold the same."""
         held: dict[str, tuple[str, float, float]] = {}
-        async for page in store.snapshot(self._seat.clock()):
+        async for page in store.snapshot(store.bans, self._seat.clock()):
             for record in self._reception.take(page, fresh=False):
                 held[record.subject] = (record.kind, record.at, record.end())
             await asyncio.sleep(0)
@@ -179,7 +180,31 @@ class Member:
             self._put_back = time.monotonic() + wait
         for start in range(0, len(ours), _BATCH):
             await self._put(store, ours[start : start + _BATCH])
+        await self._compare_allowed(store)
         self._compared = time.monotonic()
+
+    async def _compare_allowed(self, store: Store) -> None:
+        if (allowances := self._seat.allowances) is None:
+            return
+        held: dict[str, float] = {}
+        now = self._seat.clock()
+        async for page in store.snapshot(store.allowed, now):
+            held.update((r.subject, r.at) for r in self._reception.take(page, fresh=False))
+        if lacking := list(allowances.lacking(held, now)):
+            await store.put_sealed(store.allowed, lacking, now)
+
+    def share(self, allowance: Allowance, *, allowed: bool) -> None:
+        """Make an entry protected on every server, or no longer; raises FleetError."""
+        entry, until, now = allowance.entry, allowance.until, self._seat.clock()
+        number = self._next_number()
+        kind: Literal["allow", "disallow"] = "allow" if allowed else "disallow"
+        made = Record(kind, self._seat.name, number, entry, now, until, allowance.note[:REASON])
+        sealed = seal(made, self._seat.key)
+        unseal(sealed, self._seat.key, now)  # what others would refuse is not sent
+        if self._seat.allowances:
+            self._seat.allowances.take(made, sealed, now)
+        self._behind = True
+        self._wake.set()
 
     async def _put(self, store: Store, decisions: Sequence[Decision]) -> None:
         async with self._putting:
@@ -187,29 +212,18 @@ class Member:
         self._reception.take(stood, fresh=False)
 
     def _records(self, decisions: Sequence[Decision]) -> list[Record]:
-        records = []
-        for decision in decisions:
-            self._number = max(self._number + 1, time.time_ns() // 1000, self._limits.ours)
-            self._limits.ours = self._number
-            number = self._number * (MARKS + 1) + self._reception.mark
-            records.append(told(decision, self._seat.name, number))
-        return records
+        return [told(one, self._seat.name, self._next_number()) for one in decisions]
+
+    def _next_number(self) -> int:
+        self._number = max(self._number + 1, time.time_ns() // 1000, self._limits.ours)
+        self._limits.ours = self._number
+        return self._number * (MARKS + 1) + self._reception.mark
 
     def _complain(self, error: BaseException) -> None:
         """Say what is wrong, once a minute at most."""
         if time.monotonic() - self._complained >= _SILENT:
             self._complained = time.monotonic()
-            _log.warning("Fleet: %s", _text(error))
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _leaving() -> bool:
-    """Say whether this task was cancelled, even if a library on the way has swallowed that."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+            _log.warning("Fleet: %s", text(error))
 
 
 def _lacks(held: tuple[str, float, float] | None, ban: Ban) -> bool:
@@ -226,17 +240,3 @@ def _lacks(held: tuple[str, float, float] | None, ban: Ban) -> bool:
 def _place(place: bytes) -> tuple[int, int]:
     milliseconds, _, number = place.partition(b"-")
     return int(milliseconds), int(number or 0)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-async def _closed(store: Store) -> None:
-    try:
-        async with asyncio.timeout(1):
-            await store.close()
-    except Exception as error:  # noqa: BLE001 - a connection that is broken may break in any way
-        _log.debug("Fleet: closing: %s", error)

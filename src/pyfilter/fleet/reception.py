@@ -38,6 +38,9 @@ class Reception:
                 read.append(record)
                 if fresh and self.is_own(record):
                     continue
+                if record.kind in {"allow", "disallow"}:
+                    self._allow(record, one, now)
+                    continue
                 decision = self._admitted(record, now, fresh=fresh)
             except (FleetError, AddressError) as error:
                 self.refuse(sender(one), error)
@@ -63,6 +66,12 @@ class Reception:
     def is_own(self, record: Record) -> bool:
         """Say whether we ourselves sent a record, not another server of our name."""
         return record.server == self._seat.name and record.number & MARKS == self.mark
+
+    def _allow(self, record: Record, sealed: bytes, now: float) -> None:
+        """Share an entry; of two words on it the later counts, so nothing can be replayed."""
+        self._limits.admit(record, now, fresh=False)
+        if self._seat.allowances:
+            self._seat.allowances.take(record, sealed, now)
 
     def _admitted(self, record: Record, now: float, *, fresh: bool) -> Decision:
         decision = meant(self._limits.admit(record, now, fresh=fresh))

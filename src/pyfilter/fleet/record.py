@@ -14,13 +14,13 @@ LARGEST = 2048  # bytes of a record
 WIDEST = {4: 24, 6: 48}  # shorter prefixes would take innocent neighbours along
 NAME_SHORTEST, NAME_LONGEST = 1, 253  # characters of a server's name
 AHEAD = 300.0  # seconds by which a peer's clock may be ahead of ours
-_REASON = 200  # characters
+REASON = 200  # characters
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One decision as it travels; `number` grows with every record of a server."""
 
-    kind: Literal["ban", "release"]
+    kind: Literal["ban", "release", "allow", "disallow"]
     server: str
     number: int
     subject: str
@@ -33,7 +33,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
     def end(self) -> float:
         """Return when it ceases to matter, in seconds since the epoch; 0 for a release."""
-        if self.kind == "release":
+        if self.kind in {"release", "disallow"}:
             return 0.0
         return float("inf") if self.until is None else self.until
 
@@ -53,7 +53,7 @@ def told(decision: Decision, server: str, number: int) -> Record:
         decision.subject,
         decision.since,
         decision.until,
-        decision.reason[:_REASON],
+        decision.reason[:REASON],
         decision.rule,
         decision.strike,
         "" if decision.origin in {"operator", server} else decision.origin,
@@ -112,6 +112,6 @@ def unseal(sealed: bytes, key: bytes, now: float) -> Record:
     if record.at > now + AHEAD:
         raise FleetError("a record is dated in the future: set the clocks by NTP")
     net = parsed(subject)
-    if record.kind == "ban" and net.prefixlen < WIDEST[net.version]:
-        raise FleetError(f"a record bans a network wider than /{WIDEST[net.version]}")
+    if record.kind in {"ban", "allow"} and net.prefixlen < WIDEST[net.version]:
+        raise FleetError(f"a record {record.kind}s a network wider than /{WIDEST[net.version]}")
     return record

@@ -43,7 +43,8 @@ for i = 1, #found[2], 2 do
     '^(%S+) (%S+) (%S+) (.*)$')
   a, e = tonumber(a), tonumber(e)
   local large = #value > largest + 99 or #field > 99
-  if not large and ((k == 'release' and a and a + tomb < now) or (k == 'ban' and e and e < now)) then
+  local lifts, holds = k == 'release' or k == 'disallow', k == 'ban' or k == 'allow'
+  if not large and ((lifts and a and a + tomb < now) or (holds and e and e < now)) then
     redis.call('HDEL', KEYS[1], field)
   else
     page[#page+1] = record or string.sub(value, 1, largest + 99)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from pyfilter.addresses import Network
+from pyfilter.fleet.allowances import Allowances
 from pyfilter.fleet.counting import Counting
 from pyfilter.fleet.store import Store
 from pyfilter.interfaces import Clock
@@ -39,6 +40,7 @@ class Seat(Struct, frozen=True):
     recall: Callable[[], str] = _blank  # what `remember` was told before a restart
     remember: Callable[[str], None] = _forget
     counting: Counting | None = None
+    allowances: Allowances | None = None
     connected: Callable[[], object] = _blank  # told when there is a connection to Redis
 
     def lifted(self, subject: Network) -> float:

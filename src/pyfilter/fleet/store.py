@@ -23,6 +23,7 @@ class Store:
         base = f"{prefix}{{fleet}}:"
         self.bans, self.stream, self.epoch = f"{base}bans", f"{base}stream", f"{base}epoch"
         self.servers, self.counts = f"{base}servers", f"{base}counts"
+        self.allowed = f"{base}allowed"
         self._most = _FEW
 
     async def newest(self) -> bytes:
@@ -37,19 +38,25 @@ class Store:
 
     async def put(self, records: Sequence[Record], now: float) -> list[bytes]:
         """Publish records, each unless the snapshot holds a newer one; return those newer ones."""
-        arguments: list[bytes | str] = [f"{now:.6f}", str(MOST_STREAMED)]
-        for record in records:
-            end = min(record.end(), _FOR_EVER)
-            arguments += [record.subject, f"{record.kind} {record.at:.6f} {end:.6f}"]
-            arguments.append(seal(record, self._key))
-        return list(await self.client.eval(PUT, 2, self.bans, self.stream, *arguments))
+        pairs = [(record, seal(record, self._key)) for record in records]
+        return await self.put_sealed(self.bans, pairs, now)
 
-    async def snapshot(self, now: float) -> AsyncIterator[list[bytes]]:
-        """Yield the sealed records of the snapshot, a page at a time; what has ended goes."""
+    async def put_sealed(
+        self, snapshot: str, pairs: Sequence[tuple[Record, bytes]], now: float
+    ) -> list[bytes]:
+        """Publish records as they were sealed, perhaps by another server, into one snapshot."""
+        arguments: list[bytes | str] = [f"{now:.6f}", str(MOST_STREAMED)]
+        for record, sealed in pairs:
+            end = min(record.end(), _FOR_EVER)
+            arguments += [record.subject, f"{record.kind} {record.at:.6f} {end:.6f}", sealed]
+        return list(await self.client.eval(PUT, 2, snapshot, self.stream, *arguments))
+
+    async def snapshot(self, name: str, now: float) -> AsyncIterator[list[bytes]]:
+        """Yield the sealed records of a snapshot, a page at a time; what has ended goes."""
         cursor = b"0"
         bounds = (_PAGE, LARGEST, f"{now:.6f}", _TOMBSTONE)
         while True:
-            cursor, *page = await self.client.eval(PAGE, 1, self.bans, cursor, *bounds)
+            cursor, *page = await self.client.eval(PAGE, 1, name, cursor, *bounds)
             yield page
             if cursor == b"0":
                 return
