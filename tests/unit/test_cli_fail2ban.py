@@ -142,6 +142,9 @@ def test_the_policy_is_the_users(taking: Taking) -> None:
     assert taking.sections["rules.sshd"] == {
         "maxretry": 3
     }  # where to read is not the user's own word
+    assert row(taking, "jail", "sshd").notes == (
+        "/var/log/secure-somewhere.log is not there: rule sshd looks for its logs itself",
+    )
     assert taking.sections["rules.unit"]["journal"] == ["_SYSTEMD_UNIT=door.service", "_COMM=doord"]
 
 

@@ -1,6 +1,7 @@
 # fail2ban: what becomes of a whole configuration: rules of ours where they do the same, rules of the
 # user's own else, and for everything that was found a line that says which.
 from collections.abc import Callable
+from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,9 +101,12 @@ class _Taker:
 
     def _replace(self, found: Jail, rule: str) -> Row:
         section, notes = self._common(found), self._notes(found)
-        chosen = _chosen_paths(found, rule)
+        chosen, unread = _chosen_paths(found, rule)
         if chosen:
             section["logpath"] = chosen
+        notes += tuple(
+            f"{path} is not there: rule {rule} looks for its logs itself" for path in unread
+        )
         header = f"rules.{rule}"
         if header in self.sections:
             known = self.sections[header]
@@ -162,10 +166,13 @@ def _absolute(paths: tuple[str, ...]) -> list[str]:
     return list(paths)
 
 
-def _chosen_paths(found: Jail, rule: str) -> list[str]:
-    """Return the logs that the user named, or that are there and not among our rule's usual ones."""
-    if found.chosen:
-        return _absolute(found.logpath)
+def _chosen_paths(found: Jail, rule: str) -> tuple[list[str], list[str]]:
+    """Return the logs that our rule must be told of, and those that it will not be told of.
+
+    Those that the user named, or that are there and not among its usual ones; a stock path that is
+    not there would only keep the rule from reading the journal.
+    """
     usual = library.load(rule).logpath
-    odd = [path for path in found.logpath if path not in usual and Path(path).is_file()]
-    return _absolute(tuple(odd))
+    odd = [path for path in found.logpath if path not in usual]
+    there = list(found.logpath) if found.chosen else [path for path in odd if glob(path)]  # noqa: PTH207 - a Path finds no absolute ones
+    return _absolute(tuple(there)), [path for path in odd if path not in there]
