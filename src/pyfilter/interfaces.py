@@ -134,6 +134,10 @@ class Firewall(Protocol):
         """
         ...
 
+    def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        """Return the bans that there is room for: of too many, those that end last."""
+        ...
+
     def protect(self, networks: Iterable[Network]) -> None:
         """Replace what is let through before any ban."""
         ...

@@ -93,7 +93,8 @@ class Pipeline:
     def forget(self, now: float) -> None:
         """Let every detector drop what can no longer matter."""
         for watch in self.watches.values():
-            watch.detector.forget(now - watch.limits.findtime)
+            limits = watch.limits
+            watch.detector.forget(now - max(limits.findtime, limits.request_time))
 
     def score(self, subject: Network) -> dict[str, float]:
         """Return what is counted against a subject, by rule."""

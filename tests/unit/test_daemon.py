@@ -11,6 +11,7 @@ from pyfilter.daemon.duties import assign, merged
 from pyfilter.daemon.guard import Guard
 from pyfilter.daemon.parts import observing, open_ledger, server_name
 from pyfilter.daemon.sd_notify import tell_systemd, watchdog_interval
+from pyfilter.detection import Room
 from pyfilter.enforcer import Enforcer
 from pyfilter.firewalls import Observe
 from pyfilter.ledger import Memory
@@ -59,7 +60,7 @@ def test_the_watchdog_is_fed_in_half_its_time(monkeypatch: pytest.MonkeyPatch) -
 def test_rules_that_read_one_log_share_its_source(tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     more = f'[rules.mine]\nlogpath = "{log}"\npattern = ["^<time> no <user> from <ip>$"]\n'
-    duties = assign(configured(tmp_path, more=more), SteadyClock())
+    duties = assign(configured(tmp_path, more=more), SteadyClock(), Room())
     (source,) = duties.sources
     assert [r.rule.name for r in duties.matchers[source].readers] == ["sshd", "mine"]
     assert duties.unread == ()
@@ -68,20 +69,30 @@ def test_rules_that_read_one_log_share_its_source(tmp_path: Path) -> None:
 def test_a_rule_without_a_log_is_said_to_be_unread(tmp_path: Path) -> None:
     file = tmp_path / "pyfilter.toml"
     file.write_text("[rules.sshd]\nlogpath = []\n")
-    duties = assign(settings.load(file), SteadyClock())
+    duties = assign(settings.load(file), SteadyClock(), Room())
     assert duties.unread == ("sshd",)
     assert duties.sources == {}
 
 
 def test_a_reload_keeps_sources_and_the_counts_of_unchanged_limits(tmp_path: Path) -> None:
     clock = SteadyClock()
-    old = assign(configured(tmp_path), clock)
-    same = merged(old, assign(configured(tmp_path), clock))
+    room = Room()
+    old = assign(configured(tmp_path), clock, room)
+    same = merged(old, assign(configured(tmp_path), clock, room))
     assert same.sources == old.sources
     assert same.watches["sshd"].detector is old.watches["sshd"].detector
-    changed = merged(old, assign(configured(tmp_path, maxretry=3), clock))
+    changed = merged(old, assign(configured(tmp_path, maxretry=3), clock, room))
     assert changed.sources == old.sources
     assert changed.watches["sshd"].detector is not old.watches["sshd"].detector
+
+
+def test_what_a_reload_gives_up_leaves_the_room_that_all_counts_share(tmp_path: Path) -> None:
+    clock, room = SteadyClock(), Room()
+    duties = assign(configured(tmp_path), clock, room)
+    before = len(room.tables)
+    for number in range(3, 6):
+        duties = merged(duties, assign(configured(tmp_path, maxretry=number), clock, room))
+    assert len(room.tables) == before
 
 
 def test_observing_bans_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import time
 
 import click
 
-from pyfilter import daemon, settings
+from pyfilter import daemon, detection, settings
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.failures import complain
 from pyfilter.daemon.duties import assign
@@ -23,7 +23,7 @@ def run_command(options: Globals, observe: bool) -> None:
 def check_command(options: Globals, file: str | None) -> None:
     """Test the configuration exactly as the daemon would; silent when it is good."""
     found = settings.load(file or options.config)
-    assign(found, time.time)
+    assign(found, time.time, detection.Room())
     if options.verbose:
         for warning in found.warnings:
             complain(f"warning: {warning}")

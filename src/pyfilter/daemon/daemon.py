@@ -5,6 +5,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 
+from pyfilter import detection
 from pyfilter.blacklist import Blacklist
 from pyfilter.control.operations import Operations
 from pyfilter.control.place import Place
@@ -35,6 +36,7 @@ class Daemon:
         self.settings, self.parts = settings, parts
         self.started = parts.clock()
         self.duties = Duties({}, {}, {})
+        self._room = detection.Room()
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
@@ -48,7 +50,7 @@ class Daemon:
         """Run until SIGTERM or SIGINT; bans stay in force."""
         self._listen_to_signals()
         keeper = Keeper(self.parts.reconciler, self.parts.guard, self.parts.pipeline)
-        self.take_over(assign(self.settings, self.parts.clock))
+        self.take_over(assign(self.settings, self.parts.clock, self._room))
         await server.open()
         for part in (keeper.run(), self.parts.guard.resolve_for_ever(), _watchdog(), *more):
             self._start(part)
@@ -124,7 +126,7 @@ class Daemon:
         settings = load(self.settings.path or None)
         if self.parts.firewall.name == "observe":
             settings = observing(settings)
-        duties = assign(settings, self.parts.clock)
+        duties = assign(settings, self.parts.clock, self._room)
         self.settings = settings
         self.take_over(duties)
         protection = self.parts.enforcer.protection

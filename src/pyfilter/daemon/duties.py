@@ -25,8 +25,12 @@ class Duties(Struct, frozen=True):
     unread: tuple[str, ...] = ()  # rules without any log
 
 
-def assign(settings: Settings, clock: Clock) -> Duties:
-    """Open sources, matchers and detectors; raises RuleError before anything is taken over."""
+def assign(settings: Settings, clock: Clock, room: detection.Room) -> Duties:
+    """Open sources, matchers and detectors; raises RuleError before anything is taken over.
+
+    The room is one for the daemon's life: with one a reload, detectors that go on would each be
+    bounded beside the new ones, not together with them.
+    """
     wanted: dict[sources.SourceSettings, list[RuleSettings]] = {}
     unread = []
     for name, rule in settings.rules.items():
@@ -41,7 +45,7 @@ def assign(settings: Settings, clock: Clock) -> Duties:
         matcher = Matcher([(r.rule, r.rule.kinds) for r in rules], cache=cache)
         source = place.open(partial(_own_time, matcher, clock), clock)
         matchers[source.name], opened[source.name] = matcher, source
-    return Duties(_watches(settings), matchers, opened, tuple(unread))
+    return Duties(_watches(settings, room), matchers, opened, tuple(unread))
 
 
 def place_of(rule: RuleSettings) -> sources.SourceSettings | None:
@@ -69,8 +73,7 @@ def _own_time(matcher: Matcher, clock: Clock, line: bytes) -> float | None:
     return matcher.stamps.at_start(line, clock())
 
 
-def _watches(settings: Settings) -> dict[str, Watch]:
-    room = detection.Room()
+def _watches(settings: Settings, room: detection.Room) -> dict[str, Watch]:
     return {
         name: Watch(
             rule.limits,

@@ -1,14 +1,14 @@
 # The one door for every Decision: check, record, block, tell.
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from pyfilter.addresses import Network
+from pyfilter.enforcer.outcome import FirewallState, Outcome
 from pyfilter.errors import FirewallError, LedgerError
 from pyfilter.interfaces import Clock, Firewall, Ledger, Notifier
 from pyfilter.model import Ban, Blocked, Decision, History, Release
@@ -18,24 +18,6 @@ _log = logging.getLogger(__name__)
 _CHUNK = 1000  # decisions in one kernel transaction: a larger one would hold the loop too long
 _MOST_UNRECORDED = 100_000
 _REMEMBERED = 90 * 86400.0  # seconds for which the ledger keeps what is over
-
-
-class Outcome(Struct, frozen=True):
-    """What became of one decision."""
-
-    decision: Decision
-    done: bool
-    reason: str = ""  # why it was not done
-
-
-class FirewallState(Struct, frozen=True):
-    """What `status` says of the firewall."""
-
-    name: str
-    health: str  # "ok" or what is wrong
-    expected: int  # subjects that should be blocked
-    held: int  # how many the kernel held when it was last read
-    repairs: int  # places mended since the start
 
 
 class Enforcer:
@@ -50,6 +32,7 @@ class Enforcer:
         self.standing: dict[Network, Ban] = {}  # evidence left to the ledger
         self.unrecorded: list[Decision] = []  # what the ledger could not take yet
         self.unapplied: dict[Network, Decision] = {}  # what the firewall could not take yet
+        self.left_out: set[Network] = set()  # what a full firewall has no room for
         self.trouble = ""  # the firewall's last complaint, until it works again
         self.refused: dict[str, int] = {}  # by origin
         self.held = self.repairs = 0
@@ -130,25 +113,62 @@ class Enforcer:
 
     def block(self, decisions: Sequence[Decision]) -> None:
         """Bring the kernel in line; what it refuses now is tried again at the next sweep."""
-        wanted = [d for d in decisions if not (isinstance(d, Ban) and self._only_says(d))]
+        wanted = [d for d in decisions if self._is_for_the_kernel(d)]
+        full = False
         for start in range(0, len(wanted), _CHUNK):
-            self._block_chunk(wanted[start : start + _CHUNK])
+            full |= self._block_chunk(wanted[start : start + _CHUNK])
+        if full:
+            self._make_room()
 
-    def _block_chunk(self, chunk: Sequence[Decision]) -> None:
+    def _block_chunk(self, chunk: Sequence[Decision]) -> bool:
+        """Hand a chunk to the firewall; say whether it had no room for it."""
         try:
             self.firewall.apply(chunk, self.clock())
         except FirewallError as error:
             self.complain(error)
             self.unapplied.update((d.subject, d) for d in chunk)
-        else:
-            for decision in chunk:
-                self.unapplied.pop(decision.subject, None)
+            return not error.recoverable
+        for decision in chunk:
+            self.unapplied.pop(decision.subject, None)
+            self.left_out.discard(decision.subject)
+        return False
+
+    def _make_room(self) -> None:
+        """Let the bans that end last have the room that a full firewall has."""
+        desired = self.desired()
+        out = self.lacking(desired)
+        if not out:  # it was refused for another reason, or ended bans are still to be swept away
+            return
+        waiting = list(self.unapplied.values())
+        held = out - self.left_out - self.unapplied.keys()
+        self.unapplied = {s: d for s, d in self.unapplied.items() if s not in out}
+        self.left_out = out
+        now = self.clock()
+        gone = [Release(subject, now, "full") for subject in held]
+        gone += [d for d in waiting if isinstance(d, Release)]
+        fits = [d for d in waiting if isinstance(d, Ban) and d.subject in desired]
+        for chosen in (gone, fits):  # what goes makes room only once it is gone
+            for start in range(0, len(chosen), _CHUNK):
+                self._block_chunk(chosen[start : start + _CHUNK])
+
+    def lacking(self, fitting: Mapping[Network, Ban]) -> set[Network]:
+        """Return the bans that the firewall has no room for."""
+        wanted = (ban.subject for ban in self.bans() if not self._only_says(ban))
+        return {subject for subject in wanted if subject not in fitting}
 
     def complain(self, error: FirewallError) -> None:
         """Remember the firewall's trouble; it is logged once until it changes."""
         if str(error) != self.trouble:
             _log.error("The firewall refused: %s", error)
         self.trouble = str(error)
+
+    def _is_for_the_kernel(self, decision: Decision) -> bool:
+        if isinstance(decision, Ban):
+            return not self._only_says(decision)
+        if decision.subject not in self.left_out:
+            return True
+        self.left_out.remove(decision.subject)
+        return False
 
     def _only_says(self, ban: Ban) -> bool:
         return ban.observe and self.firewall.name != "observe"
@@ -179,9 +199,10 @@ class Enforcer:
         now = self.clock()
         return [ban for ban in self.standing.values() if ban.until is None or ban.until > now]
 
-    def desired(self) -> dict[Network, Ban]:
-        """Return what the kernel should hold: every ban in force that is more than said."""
-        return {ban.subject: ban for ban in self.bans() if not self._only_says(ban)}
+    def desired(self) -> Mapping[Network, Ban]:
+        """Return what the kernel should hold: every ban that is more than said and has room."""
+        wanted = {ban.subject: ban for ban in self.bans() if not self._only_says(ban)}
+        return self.firewall.fitting(wanted)
 
     async def blocked(self) -> dict[Network, Blocked]:
         """Return what the kernel itself holds now; raises FirewallError.
@@ -201,7 +222,9 @@ class Enforcer:
         return shield.why if shield else None
 
     def state(self) -> FirewallState:
-        health = self.trouble or "ok"
+        health = self.trouble or ("the firewall is full" if self.left_out else "ok")
+        if self.left_out:
+            health += f"; {len(self.left_out)} bans, those that end soonest, are left out"
         expected = len(self.desired())
         return FirewallState(self.firewall.name, health, expected, self.held, self.repairs)
 

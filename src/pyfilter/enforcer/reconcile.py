@@ -1,6 +1,6 @@
 # Desired state is the ledger; the kernel is brought back to it, whoever changed it.
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyfilter.addresses import Network
 from pyfilter.enforcer.door import Enforcer
@@ -25,7 +25,14 @@ class Reconciler:
         firewall.protect(self._enforcer.protection.networks())
         held = self._enforcer.listed(firewall.blocked())
         self._adopt(held.values())
-        self._enforcer.block(self.differences(held))
+        self._settle(self.differences(held))
+
+    def _settle(self, mends: Sequence[Decision]) -> None:
+        """Bring the kernel to what it should hold; what goes first makes room for the rest."""
+        enforcer = self._enforcer
+        enforcer.left_out = enforcer.lacking(enforcer.desired())
+        enforcer.block([mend for mend in mends if isinstance(mend, Release)])
+        enforcer.block([mend for mend in mends if isinstance(mend, Ban)])
 
     def _adopt(self, blocked: Iterable[Blocked]) -> None:
         """Take elements that the ledger lost (a power cut) as bans with their remaining time."""
@@ -46,7 +53,10 @@ class Reconciler:
         enforcer = self._enforcer
         enforcer.record(())
         enforcer.block(list(enforcer.unapplied.values()))
-        if not enforcer.unapplied:
+        if enforcer.left_out:  # some of what had the room may have ended
+            desired = enforcer.desired()
+            enforcer.block([desired[one] for one in enforcer.left_out if one in desired])
+        if not enforcer.unapplied and not enforcer.left_out:
             enforcer.trouble = ""
 
     def sound(self) -> bool:
@@ -66,7 +76,7 @@ class Reconciler:
         if mends:
             enforcer.repairs += len(mends)
             _log.warning("The firewall differed from the ledger in %d places: mended", len(mends))
-            enforcer.block(mends)
+            self._settle(mends)
 
     def differences(self, held: Mapping[Network, Blocked]) -> list[Decision]:
         """Return the decisions that bring what the kernel holds to what it should hold."""

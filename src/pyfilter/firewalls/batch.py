@@ -1,6 +1,8 @@
 # A batch of decisions as every firewall wants it: one outcome a subject, ends in seconds from now.
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from msgspec import Struct
@@ -35,6 +37,25 @@ def fold(decisions: Sequence[Decision], now: float) -> Batch:
         else:
             releases[subject] = None
     return Batch(bans, tuple(releases))
+
+
+def longest(
+    bans: Mapping[Network, Ban], size: int, place: Callable[[Network], object]
+) -> Mapping[Network, Ban]:
+    """Return the bans that sets of a size can hold, those that end last; `place` tells the set."""
+    if len(bans) <= size:
+        return bans
+    room: Counter[object] = Counter()
+    fitting = {}
+    for ban in sorted(bans.values(), key=_end, reverse=True):
+        room[where := place(ban.subject)] += 1
+        if room[where] <= size:
+            fitting[ban.subject] = ban
+    return fitting
+
+
+def _end(ban: Ban) -> float:
+    return math.inf if ban.until is None else ban.until
 
 
 def check(subject: Network) -> Network:

@@ -29,6 +29,7 @@ class Sets:
         self._place = place
         self._families = families
         self._size = size
+        self.size: int | None = size
         self._room = {4: 0, 6: 0}  # members that surely still fit
 
     def prepare(self, family: int) -> None:

@@ -1,15 +1,15 @@
 # iptables: bans as members of ipsets, or as plain rules where ipset is missing.
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Network, version
 from pyfilter.errors import FirewallError
-from pyfilter.firewalls.batch import Batch, fold
+from pyfilter.firewalls.batch import Batch, fold, longest
 from pyfilter.interfaces import Firewall
-from pyfilter.model import Blocked, Decision
+from pyfilter.model import Ban, Blocked, Decision
 
 if TYPE_CHECKING:
     from pyfilter.firewalls.chains import Place
@@ -40,6 +40,8 @@ class Iptables(Struct, frozen=True, tag="iptables", tag_field="type", forbid_unk
 
 class Members(Protocol):
     """How single bans are kept: as members of sets or as rules."""
+
+    size: int | None  # members that a set may hold
 
     def prepare(self, family: int) -> None: ...
     def rules(self, family: int) -> list[str]: ...
@@ -104,6 +106,9 @@ class IptablesFirewall:
         if batch.bans or batch.releases:
             with self._ours():
                 self._members.apply(batch)
+
+    def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        return longest(bans, self._members.size, version) if self._members.size else bans
 
     def protect(self, networks: Iterable[Network]) -> None:
         self._members.protect(networks)

@@ -7,13 +7,13 @@ from msgspec import Struct
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import ruleset
-from pyfilter.firewalls.batch import Batch, fold
+from pyfilter.firewalls.batch import Batch, fold, longest
 from pyfilter.firewalls.kernel import Kernel
 from pyfilter.firewalls.netlink import NFPROTO_INET
 from pyfilter.firewalls.privilege import unprivileged
 from pyfilter.firewalls.watch import Watch
 from pyfilter.interfaces import Firewall
-from pyfilter.model import Blocked, Decision
+from pyfilter.model import Ban, Blocked, Decision
 
 if TYPE_CHECKING:
     from pyfilter.firewalls.libnftables import Libnftables
@@ -96,6 +96,9 @@ class NftablesFirewall:
         self._prefixes = known
         if frame:
             self._seal = self._sealed()
+
+    def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        return longest(bans, self._settings.size, ruleset.prefix)
 
     def protect(self, networks: Iterable[Network]) -> None:
         allowed = tuple(networks)

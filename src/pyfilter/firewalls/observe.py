@@ -1,7 +1,7 @@
 # The firewall that bans nothing and remembers what it would have blocked; it needs no privilege.
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -36,6 +36,9 @@ class ObservingFirewall:
                 self._ends[decision.subject] = end
             else:
                 self._ends.pop(decision.subject, None)
+
+    def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        return bans
 
     def protect(self, networks: Iterable[Network]) -> None:
         """Nobody is blocked, so nobody needs to be let through."""

@@ -20,6 +20,7 @@ class Rules:
     def __init__(self, place: Place, families: Sequence[int]) -> None:
         self._place = place
         self._families = families
+        self.size: int | None = None  # as many as one likes
         self._held: dict[int, set[Network]] = {}
         self._allowed: dict[int, list[str]] = {4: [], 6: []}
 
