@@ -130,7 +130,8 @@ class Enforcer:
             return not error.recoverable
         for decision in chunk:
             self.unapplied.pop(decision.subject, None)
-            self.left_out.discard(decision.subject)
+            if isinstance(decision, Ban):
+                self.left_out.discard(decision.subject)
         return False
 
     def _make_room(self) -> None:
