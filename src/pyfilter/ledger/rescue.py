@@ -12,6 +12,7 @@ Row = tuple[Any, ...]
 Rescued = dict[str, list[Row]]
 
 _NUMBER = (int, float)
+_LATEST = 1e11  # seconds since the epoch: the year 5138; calendars end at 9999
 _END = (int, float, type(None))
 # What is worth it, with the types of its columns; history and counts are not.
 _TYPES: dict[str, tuple[Any, ...]] = {
@@ -39,12 +40,27 @@ def rescue(path: Path) -> Rescued:
 
 
 def _sound(database: sqlite3.Connection, query: str) -> Iterator[Row]:
-    types = _TYPES[query]
     with suppress(sqlite3.Error, UnicodeError):
         for row in database.execute(query):
-            fits = len(row) == len(types) and all(map(isinstance, row, types))
-            if fits and (query not in _OF_SUBJECTS or _canonical(row[0])):
+            if _fits(row, _TYPES[query]) and (query not in _OF_SUBJECTS or _canonical(row[0])):
                 yield row
+
+
+def is_ban(row: Row) -> bool:
+    """Say whether a row of `active` is one that we can have written."""
+    return _fits(row, _TYPES["SELECT * FROM active"]) and _canonical(row[0])
+
+
+def is_history(row: Row) -> bool:
+    """Say whether a row of `subject`, without its subject, is one that we can have written."""
+    return _fits(row, (int, _NUMBER, _NUMBER))
+
+
+def _fits(row: Row, types: Row) -> bool:
+    return len(row) == len(types) and all(
+        isinstance(value, kind) and not (isinstance(value, float) and not abs(value) < _LATEST)
+        for value, kind in zip(row, types, strict=True)
+    )
 
 
 def _canonical(subject: str) -> bool:

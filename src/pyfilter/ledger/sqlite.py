@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pyfilter.addresses import Network
 from pyfilter.ledger.file import File
+from pyfilter.ledger.rescue import is_ban, is_history
 from pyfilter.ledger.rows import from_row, text, to_row, unpack
 from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, Release
 
@@ -77,7 +78,8 @@ class SqliteLedger:
 
     def active(self, at: float) -> list[Ban]:
         with self._file.reading() as database:
-            return [Ban(*row) for row in database.execute(_ACTIVE, {"at": at})]
+            rows = database.execute(_ACTIVE, {"at": at})
+            return [Ban(*row) for row in rows if is_ban(row)]  # bits may have been flipped
 
     def evidence(self, subject: Network) -> tuple[Event, ...]:
         with self._file.reading() as database:
@@ -94,7 +96,7 @@ class SqliteLedger:
                 "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?",
                 (subject,),
             ).fetchone()
-        return History(*row) if row else History()
+        return History(*row) if row and is_history(row) else History()
 
     def past(
         self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
