@@ -14,6 +14,7 @@ from typing import TypeVar
 from pyfilter.addresses import network
 from pyfilter.control.answers import (
     BansAnswer,
+    OutcomeRow,
     OutcomesAnswer,
     ReloadAnswer,
     StatusAnswer,
@@ -136,6 +137,12 @@ class Guarded:
     def allow(self, entry: str) -> None:
         with self.client() as client:
             client.ask(AllowAdd(entry), OutcomesAnswer)
+
+    def outcome(self, subject: str) -> OutcomeRow:
+        """Return what came of banning a subject by hand."""
+        with self.client() as client:
+            (row,) = client.ask(BanSubjects([subject]), OutcomesAnswer).outcomes
+        return row
 
     def reload(self) -> None:
         with self.client() as client:

@@ -1,16 +1,20 @@
 # Reads one source for as long as the daemon lives; a source in trouble never stops the others.
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
-from pyfilter.enforcer import Enforcer
+from pyfilter.addresses import Network
+from pyfilter.enforcer import Enforcer, Outcome
 from pyfilter.errors import LedgerError, SourceError
 from pyfilter.interfaces import Ledger, Source
 from pyfilter.model import Position
 from pyfilter.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
+_WARN_AGAIN = 3600.0  # seconds
+_MOST_WARNED = 1000
 _PATIENCE = 5.0  # seconds before a source that failed is opened again
 
 
@@ -22,6 +26,7 @@ class Reader:
     ) -> None:
         self.source = source
         self._pipeline, self._enforcer, self._on_read = pipeline, enforcer, on_read
+        self._warned: dict[Network, float] = {}  # subjects that were spared, and when it was said
 
     async def run(self, since: float) -> None:
         """Read what was written since a time, then what is being written, until cancelled."""
@@ -39,8 +44,19 @@ class Reader:
         async with aclosing(self.source.blocks(resume, since)) as blocks:
             async for block in blocks:
                 if bans := self._pipeline.process(block):
-                    self._enforcer.apply(bans)
+                    self._warn(self._enforcer.apply(bans))
                 self._on_read()
+
+    def _warn(self, outcomes: Iterable[Outcome]) -> None:
+        """Say who was spared and why, once an hour each: an operator who mistypes wants to know."""
+        for subject, reason in ((o.decision.subject, o.reason) for o in outcomes if not o.done):
+            now = self._enforcer.clock()
+            if self._warned.get(subject, -math.inf) > now - _WARN_AGAIN:
+                continue
+            if len(self._warned) >= _MOST_WARNED:
+                self._warned.clear()
+            self._warned[subject] = now
+            _log.warning("%s: %s failed too often but %s", self.source.name, subject, reason)
 
 
 def recall_position(ledger: Ledger, source: str) -> Position | None:
