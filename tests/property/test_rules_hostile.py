@@ -195,6 +195,11 @@ SLOTS: dict[str, tuple[Slot, ...]] = {
     "drupal": _slots((r"failed for (\w+)", printable, True)),
     "squid": _slots((r"(?:CONNECT|GET) (\S+) ", printable, True)),
     "home-assistant": _slots((r"URL: '([^']*)'", printable, True)),
+    "horde": _slots((r"LOGIN for (\w+)", printable, True)),
+    "sogo": _slots((r"for user '(\w+)'", printable, True)),
+    "guacamole": _slots((r'for user "(\w+)"', printable, True)),
+    "monit": _slots((r"user '(\w+)'", printable, True)),
+    "directadmin": _slots((r"Account '(\w+)'", printable, True)),
     "mongodb": _slots(
         (r'"(?:principalName|user)":"(\w+)"', quoted_json, True),
         (r"failed for (\w+) on", printable, False),
