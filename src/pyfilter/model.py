@@ -34,7 +34,7 @@ class Event(Struct, frozen=True, gc=False):
     echo: bool = False  # one more line of an attempt: counts only if the connection has not counted
 
 
-class Offence(Struct, frozen=True):
+class Offence(Struct, frozen=True, gc=False):
     """Too much of it from one subject."""
 
     rule: str
@@ -43,7 +43,7 @@ class Offence(Struct, frozen=True):
     evidence: tuple[Event, ...] = ()
 
 
-class Ban(Struct, frozen=True, tag="ban"):
+class Ban(Struct, frozen=True, gc=False, tag="ban"):
     """Block it."""
 
     subject: Network
@@ -58,7 +58,7 @@ class Ban(Struct, frozen=True, tag="ban"):
     evidence: tuple[Event, ...] = ()
 
 
-class Release(Struct, frozen=True, tag="release"):
+class Release(Struct, frozen=True, gc=False, tag="release"):
     """Let it through."""
 
     subject: Network
@@ -71,7 +71,7 @@ class Release(Struct, frozen=True, tag="release"):
 Decision = Ban | Release
 
 
-class History(Struct, frozen=True):
+class History(Struct, frozen=True, gc=False):
     """What the ledger remembers of a subject."""
 
     strikes: int = 0
@@ -79,7 +79,7 @@ class History(Struct, frozen=True):
     last_released: float = 0.0
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """How far a source has been read."""
 
     source: str
@@ -108,7 +108,7 @@ class SourceState(Struct, frozen=True):
     lag: int = 0  # bytes written and not yet read
 
 
-class Blocked(Struct, frozen=True):
+class Blocked(Struct, frozen=True, gc=False):
     """What the kernel holds of one subject."""
 
     subject: Network

@@ -7,6 +7,7 @@ from msgspec import Struct
 from pyfilter.addresses import Network
 from pyfilter.detection.prefixes import subject
 from pyfilter.interfaces import Detector
+from pyfilter.matching.bulk import Spare
 from pyfilter.matching.matcher import Matcher
 from pyfilter.model import Ban, Block, Event, History, Limits, Offence
 from pyfilter.policy import judge
@@ -14,6 +15,8 @@ from pyfilter.protection import Protection
 
 Recall = Callable[[Network], History]
 Listener = Callable[[Sequence[Event]], None]
+Weigh = Callable[[Sequence[Event]], Sequence[Event]]
+_FLOOD = 16_384  # bytes in a block; in fewer, listeners are told of banned hosts, too
 
 
 class Watch(Struct, frozen=True):
@@ -32,20 +35,28 @@ class Pipeline:
         self.origin, self.banned, self.recall = origin, banned, recall
         self.matchers: Mapping[str, Matcher] = {}  # by source
         self.watches: Mapping[str, Watch] = {}  # by rule
-        self.listeners: list[Listener] = []  # told of every event that is new
-        self.weigh: Callable[[Sequence[Event]], Sequence[Event]] = lambda events: events
+        # Told of every event that is new, but for those of banned hosts while a flood lasts.
+        self.listeners: list[Listener] = []
+        self.weigh: Weigh | None = None  # one who weighs is told of every event
         self.failures: Counter[str] = Counter()  # by rule
         self.banned_by: Counter[str] = Counter()
         self._kept: dict[str, tuple[int, int]] = {}  # of `statistics`, what the ledger has
 
     def process(self, block: Block) -> list[Ban]:
         """Return the bans that a block completes."""
-        events = self.matchers[block.source].events(block)
+        events = self._events(block)
         if not events:
             return []
         if not block.again:
             self._tell(events)
-        return self.decide(self.weigh(events), block.read_at)
+        return self.decide(self.weigh(events) if self.weigh else events, block.read_at)
+
+    def _events(self, block: Block) -> list[Event]:
+        matcher = self.matchers[block.source]
+        if block.again or self.weigh or len(block.data) < _FLOOD:
+            return matcher.events(block)
+        spare = Spare(self.banned, self.failures)
+        return matcher.events(block, spare)
 
     def decide(self, events: Sequence[Event], now: float = 0.0) -> list[Ban]:
         """Return the bans that events complete, dated now or, when that is later, by them."""
@@ -59,18 +70,26 @@ class Pipeline:
         return bans
 
     def _tell(self, events: Sequence[Event]) -> None:
-        self.failures.update(event.rule for event in events if event.weight)
+        self.failures.update([event.rule for event in events if event.weight])
         for listener in self.listeners:
             listener(events)
 
     def _counted(self, events: Sequence[Event]) -> dict[str, list[Event]]:
         """Return by rule the failures of those who are not banned already."""
+        banned = self.banned
+        counted = [
+            event
+            for event in events
+            if event.weight
+            and event.address not in banned
+            and (":" not in event.address or self._network(event) not in banned)
+        ]
+        rules = {event.rule for event in counted}
+        if len(rules) == 1:
+            return {rules.pop(): counted}
         by_rule: dict[str, list[Event]] = {}
-        for event in events:
-            if not event.weight or event.address in self.banned:
-                continue
-            if ":" not in event.address or self._network(event) not in self.banned:
-                by_rule.setdefault(event.rule, []).append(event)
+        for event in counted:
+            by_rule.setdefault(event.rule, []).append(event)
         return by_rule
 
     def _network(self, event: Event) -> Network:

@@ -135,3 +135,22 @@ def test_the_tally_gives_each_count_once() -> None:
 def test_a_benign_block_is_nothing(live: bool) -> None:
     line = b"Jan 15 08:00:00 web01 CRON[7]: pam_unix(cron:session): session opened for user root\n"
     assert Stage().process(line, live=live) == []
+
+
+def test_in_a_flood_who_is_banned_is_counted_and_not_told_of() -> None:
+    stage = Stage()
+    stage.banned.add(X)
+    flood = [failure(n % 60, X if n % 3 else "203.0.113.14") for n in range(600)]
+    assert {ban.subject for _ in range(3) for ban in stage.process(*flood)} == {"203.0.113.14"}
+    assert stage.pipeline.statistics["sshd"][0] == 1800
+    assert stage.pipeline.score(X) == {}
+    assert 600 <= len(stage.heard) < 1800
+
+
+def test_who_weighs_is_told_of_every_event_of_a_flood() -> None:
+    stage = Stage()
+    stage.banned.add(X)
+    stage.pipeline.weigh = lambda events: events
+    for _ in range(3):
+        stage.process(*(failure(n % 60) for n in range(600)))
+    assert len(stage.heard) == 1800

@@ -90,15 +90,20 @@ class NftablesFirewall:
         frame = [self._frame(known)] if known != self._prefixes else []
         # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
         if len(decisions) < _MANY or self._run("\n".join([*frame, *_straight(batch)])):
-            if not self._here.sets():  # the bans that went with the table are for others to notice
-                self._mend()
-            self._commit([*frame, *_either_way(batch)])
+            self._insist([*frame, *_either_way(batch)])
         self._prefixes = known
         if frame:
             self._seal = self._sealed()
 
     def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
         return longest(bans, self._settings.size, ruleset.prefix)
+
+    def _insist(self, commands: Sequence[str]) -> None:
+        """Run one transaction, after mending the table if it turns out to be gone."""
+        if self._run("\n".join(commands)):
+            if not self._here.sets():  # the bans that went with it are for others to notice
+                self._mend()
+            self._commit(commands)
 
     def protect(self, networks: Iterable[Network]) -> None:
         allowed = tuple(networks)

@@ -1,8 +1,12 @@
 # Matching: many lines at once. One expression, made of the ways to read that the present lines call
 # for, runs over all of them; every line that it does not take is left to the readers.
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from pyfilter.addresses import Address
 from pyfilter.matching.header import read_header
@@ -13,11 +17,20 @@ from pyfilter.model import Block, Event
 
 _KEEP = 4096  # headers remembered
 _LONG = 1024  # bytes of a line that is too long to learn from
+_HEAD, _WHO = 0, 3  # among the groups of a row
 _ELSEWHERE = -2  # the reader of a header that is nobody's, or of more than one
 
 Head = tuple[int, float | None]  # (the one reader whose header it is, its time)
 Left = list[tuple[int, int]]  # (how many events stand before it, number of the line)
+Matches = Iterator[tuple[int, re.Match[str]]]
 Found = tuple[list[Event], Left]
+
+
+class Spare(Struct):
+    """Hosts whose failures in a flood are only counted, because nothing follows from them."""
+
+    hosts: Container[str]
+    counts: Counter[str]  # by rule, of the failures that became no events
 
 
 class Bulk:
@@ -41,18 +54,27 @@ class Bulk:
         if self.ways.able and len(line) < _LONG and self.ways.learn(reader, index, line):
             self._made.clear()
 
-    def read(self, lines: Sequence[bytes], text: str, block: Block) -> Found:
+    def read(
+        self, lines: Sequence[bytes], text: str, block: Block, spare: Spare | None = None
+    ) -> Found:
         """Return (events in the order of the lines, lines left); `text` is the lines joined."""
         if not self.ways.chosen or "\r" in text:
             return [], [(0, number) for number in range(len(lines))]
-        return self._events(lines, text, block, shape_of(text, self.ways.headed))
-
-    def _events(self, lines: Sequence[bytes], text: str, block: Block, shape: int) -> Found:
-        """Make events; the loop that a flood spends its time in, hence its look."""
+        shape = shape_of(text, self.ways.headed)
         expression, rows = self._expression(shape, block.live)
+        found: Matches = enumerate(expression.finditer(text))
+        if spare:
+            header = partial(self._header, shape=shape, now=block.read_at)
+            found = self._thinned(found, rows, spare, header)
+        return self._events(found, rows, shape, lines, block)
+
+    def _events(
+        self, found: Matches, rows: Rows, shape: int, lines: Sequence[bytes], block: Block
+    ) -> Found:
+        """Make events; the loop that a flood spends its time in, hence its look."""
         events, left, heads = list[Event](), Left(), dict[str, Head]()
-        live, at, add, plain = block.live, block.read_at, events.append, text.isascii()
-        for number, match in enumerate(expression.finditer(text)):
+        live, at, add = block.live, block.read_at, events.append
+        for number, match in found:
             row = rows[match.lastindex or 0]
             if row is None:
                 left.append((len(events), number))
@@ -60,9 +82,9 @@ class Bulk:
             places, reader, rule, weight, kind, echo, strict = row
             groups: tuple[Any, ...] = match.group(*places)
             head, stamp, pid, who, user, port = groups
-            owner = heads.get(head)
-            if owner is None:
-                heads[head] = owner = self._header(head, shape, block.read_at)
+            owner = heads.get(head) or heads.setdefault(
+                head, self._header(head, shape, block.read_at)
+            )
             if owner[0] != reader:
                 left.append((len(events), number))
                 continue
@@ -70,12 +92,30 @@ class Bulk:
                 pid, who, user, port = pid or "", self._addresses(who), user or "", port or ""
                 if who is None:
                     continue
-            if not plain and not user.isascii():
+            if not user.isascii():
                 user = user.encode("latin-1").decode("utf-8", "backslashreplace")
             if not live:
                 at = self._time(stamp, owner[1], lines[number], block.read_at)
             add(Event(rule, who, at, weight, user, lines[number], kind, pid, port, echo))
         return events, left
+
+    @staticmethod
+    def _thinned(
+        found: Matches, rows: Rows, spare: Spare, header: Callable[[str], Head]
+    ) -> Matches:
+        """Yield what is left of matches without the failures to be spared, and count those."""
+        hosts, spared, heads = spare.hosts, list[str](), dict[str, Head]()
+        for one in found:
+            match = one[1]
+            row = rows[match.lastindex or 0]
+            if row and match[row[0][_WHO]] in hosts and row[3]:  # as written it is an address
+                head = match[row[0][_HEAD]]
+                owner = heads.get(head) or heads.setdefault(head, header(head))
+                if owner[0] == row[1]:
+                    spared.append(row[2])
+                    continue
+            yield one
+        spare.counts.update(spared)
 
     def _expression(self, shape: int, live: bool) -> tuple[re.Pattern[str], Rows]:
         made = self._made.get((shape, live))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
 from pyfilter.matching.breaks import Breaks
-from pyfilter.matching.bulk import Bulk
+from pyfilter.matching.bulk import Bulk, Spare
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
@@ -20,6 +20,8 @@ from pyfilter.model import AT_ONCE, Block, Event
 _KEEP = 65536  # raw texts of addresses remembered with what they mean
 _FEW = 8  # lines that are read one by one
 _CROWDED = 250  # bytes a find: more finds than this make a block dense
+_PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them
+_KNOWN = 32  # one line in so many: with fewer lines left to the readers it has learnt
 _SPARSE = 4  # one line in so many: with fewer events a block is not dense
 
 
@@ -45,6 +47,7 @@ class Matcher:
         self._scanner = scanner(self.readers, cache)
         self._bulk = Bulk(self.readers, self.stamps, self._address)
         self._dense = False
+        self._portion = _PORTION
         self._bits: list[tuple[int, int]] = []  # a reader's first pattern, its patterns as bits
         shift = 0
         for reader in self.readers:
@@ -52,16 +55,19 @@ class Matcher:
             self._bits.append((shift, ((1 << width) - 1) << shift))
             shift += width
 
-    def events(self, block: Block) -> list[Event]:
-        """Return all events of a block in line order; lines of several rules give one each."""
+    def events(self, block: Block, spare: Spare | None = None) -> list[Event]:
+        """Return all events of a block in line order; lines of several rules give one each.
+
+        Failures of the hosts to `spare` may be missing: these are counted there.
+        """
         data = self._breaks.mended(block.data.removesuffix(b"\n"))
         if not self._dense and not self._scanner.always:
             most = max(_FEW * _FEW, len(data) // _CROWDED)
             found = self._scanner.candidates(data, most)
             if found is not None:
                 lines = [data[a:b] for a, b in zip(found.starts, found.ends, strict=True)]
-                return self._chosen(lines, found.masks, block)
-        return self._crowd(data, block)
+                return self._chosen(lines, found.masks, block, spare)
+        return self._crowd(data, block, spare)
 
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
@@ -73,23 +79,38 @@ class Matcher:
                     found.append(event)
         return found
 
-    def _chosen(self, lines: list[bytes], masks: list[int], block: Block) -> list[Event]:
+    def _chosen(
+        self, lines: list[bytes], masks: list[int], block: Block, spare: Spare | None
+    ) -> list[Event]:
         """Return the events of candidate lines."""
         if len(lines) < _FEW:
             return self._woven([], [(0, *one) for one in enumerate(masks)], lines, block)
         text = b"\n".join(lines).decode("latin-1")
-        events, left = self._bulk.read(lines, text, block)
+        events, left = self._bulk.read(lines, text, block, spare)
         masked = [(before, number, masks[number]) for before, number in left]
         return self._woven(events, masked, lines, block)
 
-    def _crowd(self, data: bytes, block: Block) -> list[Event]:
+    def _crowd(self, data: bytes, block: Block, spare: Spare | None) -> list[Event]:
         """Return the events of a block most of whose lines matter."""
-        lines = data.split(b"\n")
-        events, left = self._bulk.read(lines, data.decode("latin-1"), block)
-        masks = self._masks([lines[number] for _, number in left])
-        events = self._woven(events, [(*left[index], mask) for index, mask in masks], lines, block)
-        self._dense = len(events) * _SPARSE > len(lines)
+        events: list[Event] = []
+        before = spare.counts.total() if spare else 0
+        start, end, count = 0, len(data), data.count(b"\n") + 1
+        while start < end:
+            cut = data.find(b"\n", start + self._portion)
+            cut = end if cut < 0 else cut
+            events += self._portioned(data[start:cut], block, spare)
+            start = cut + 1
+        spared = spare.counts.total() - before if spare else 0
+        self._dense = (len(events) + spared) * _SPARSE > count
         return events
+
+    def _portioned(self, data: bytes, block: Block, spare: Spare | None) -> list[Event]:
+        lines = data.split(b"\n")
+        events, left = self._bulk.read(lines, data.decode("latin-1"), block, spare)
+        if len(data) >= self._portion and len(left) * _KNOWN < len(lines):
+            self._portion *= 2
+        masks = self._masks([lines[number] for _, number in left])
+        return self._woven(events, [(*left[index], mask) for index, mask in masks], lines, block)
 
     def _masks(self, lines: list[bytes]) -> list[tuple[int, int]]:
         """Return the numbers of lines that may concern patterns, and which."""
