@@ -143,6 +143,68 @@ def test_what_a_flush_took_is_put_back_even_of_a_server_that_is_off(
     nowhere(trio, attacker)
 
 
+@pytest.mark.parametrize("trouble", ["full", "a replica of nobody"])
+def test_a_redis_that_takes_nothing_holds_up_nothing(
+    place: Town, trio: list[Server], engine: Redis, trouble: str
+) -> None:
+    attacker = place.newcomer()
+    with engine.client() as client:
+        if trouble == "full":
+            client.config_set("maxmemory", "1kb")
+        else:
+            client.replicaof("10.98.0.99", "1")
+        trio[0].fail(attacker)
+        eventually(lambda: trio[0].holds(attacker), "a local ban", within=2)
+        eventually(lambda: trio[0].fleet()["health"].startswith("unreachable"), "status tells")
+        client.config_set("maxmemory", "0")
+        client.replicaof("NO", "ONE")
+    everywhere(trio, attacker)
+
+
+def test_five_hundred_bans_on_each_side_meet_when_redis_is_back(
+    place: Town, trio: list[Server], engine: Redis
+) -> None:
+    engine.kill()
+    sides = [{f"10.{side}.{n // 250}.{n % 250 + 1}" for n in range(500)} for side in (1, 2)]
+    for one, side in zip(trio, sides, strict=False):
+        for address in side:
+            one.fail(address)
+        eventually(lambda one=one, side=side: side <= set(one.elements()), "local bans", 20)  # type: ignore[misc]
+    engine.start()
+    deadline = time.monotonic() + BACK
+    for one in trio:
+        left = deadline - time.monotonic()
+        eventually(lambda one=one: sides[0] | sides[1] <= set(one.elements()), "all", left)  # type: ignore[misc]
+    assert trio[2].command("unban", "--all").returncode == 0
+    gone = (sides[0] | sides[1]).isdisjoint
+    for one in trio:
+        eventually(lambda one=one: gone(one.elements()), "all are lifted", BACK)  # type: ignore[misc]
+
+
+def resident(server: Server) -> int:
+    """Return the bytes of memory that a daemon holds."""
+    assert server.daemon is not None
+    return 4096 * int(Path(f"/proc/{server.daemon.pid}/statm").read_text().split()[1])
+
+
+def test_huge_records_cost_little_memory(trio: list[Server], engine: Redis) -> None:
+    one = trio[0]
+    eventually(one.joined, "all is well")
+    before, refused = resident(one), sum(one.fleet()["refused"].values())
+    with engine.client() as client:
+        for number in range(60):
+            client.xadd(STREAM, {"r": b"x" * 1_000_000})
+            client.hset(BANS, f"huge{number}", b"ban 1.0 9e15 " + b"x" * 1_000_000)
+        eventually(lambda: sum(one.fleet()["refused"].values()) >= refused + 60, "counted", 20)
+        assert resident(one) - before <= 32 * 1024 * 1024
+        assert one.stop() == 0
+        one.start()
+        eventually(one.joined, "it joins")
+        assert not [name for name in client.hkeys(BANS) if name.startswith(b"huge")]
+        client.delete(STREAM)
+    assert resident(one) - before <= 32 * 1024 * 1024
+
+
 def poison(own: str) -> list[tuple[bytes, str]]:
     """Return records that none may apply, and the address each asks to ban."""
     now = time.time()

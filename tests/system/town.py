@@ -28,7 +28,9 @@ class Town:
         self._numbers = count(11)
         self.hub = self._namespace("hub")
         name = self.hub.name
-        run("ip", "-n", name, "link", "add", "bridge", "type", "bridge")
+        # Without an address of its own a bridge takes that of a port, a new one with each new port.
+        own = ["address", "02:70:66:00:00:01"]
+        run("ip", "-n", name, "link", "add", "bridge", *own, "type", "bridge")
         run("ip", "-n", name, "addr", "add", f"{HUB}/24", "dev", "bridge")
         run("ip", "-n", name, "link", "set", "bridge", "up")
         self.attacker = self.host("attacker")

@@ -10,7 +10,7 @@ MOST_STREAMED = 100_000  # records kept for those who read on; who was away take
 MOST_COUNTED = 5_000  # batches of evidence
 _TOMBSTONE = 7 * 86400.0  # seconds for which a release is remembered
 _PAGE = 1000
-_FEW, _MANY = 16, 1000  # entries that one read takes: few until they have proved small
+_FEW, _MANY = 8, 1000  # entries that one read takes: few until they have proved small
 _ROOM = 1 << 20  # bytes that one read may take
 _FOR_EVER = 9e15  # stands for "no end" where only numbers can be compared
 
@@ -73,7 +73,9 @@ class Store:
             news[name] = [fields.get(b"r", b"") for _, fields in entries]
         size = sum(len(one) for page in news.values() for one in page)
         # Whoever may write to Redis may also write what is huge: then little is read at a time.
-        self._most = 1 if size > _ROOM else min(2 * self._most, _MANY)
+        full = any(len(page) >= self._most for page in news.values())
+        more = min(2 * self._most, _MANY) if full else max(_FEW, self._most // 2)
+        self._most = 1 if size > _ROOM else more
         return news
 
     async def add_count(self, sealed: bytes, since: float) -> None:
