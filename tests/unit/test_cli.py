@@ -315,3 +315,15 @@ def test_unban_local_is_a_release_of_its_own_kind(daemon: SmallOffice) -> None:
     assert ran("unban", "198.51.100.0/24") == 0
     causes = {one.subject: one.cause for _, one in daemon.ledger.past() if isinstance(one, Release)}
     assert causes == {"203.0.113.13": "local", "198.51.100.0/24": "operator"}
+
+
+def test_a_fleet_without_its_key_fails_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "pyfilter.toml"
+    said = f'[fleet]\nredis = "redis://127.0.0.1:1"\nkey_file = "{tmp_path}/none"\n'
+    config.write_text(f'state_dir = "{tmp_path}"\n{said}')
+    assert ran("check", str(config)) == 2
+    assert "key_file" in capsys.readouterr().err
+    (tmp_path / "none").write_text("ab" * 32)
+    assert ran("check", str(config)) == 0

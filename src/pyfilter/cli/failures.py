@@ -8,6 +8,7 @@ import click
 from pyfilter.errors import (
     AddressError,
     FirewallError,
+    FleetError,
     NotRunningError,
     PrivilegeError,
     PyfilterError,
@@ -24,6 +25,7 @@ _LONGEST = 2000  # characters
 _CODES: tuple[tuple[type[PyfilterError], int], ...] = (
     (RefusedError, REFUSED),
     (SettingsError, USAGE),
+    (FleetError, USAGE),
     (RuleError, USAGE),
     (AddressError, USAGE),
     (NotRunningError, NOT_RUNNING),

@@ -7,6 +7,7 @@ from pyfilter import daemon, detection, settings
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.failures import complain
 from pyfilter.daemon.duties import assign
+from pyfilter.daemon.sharing import rehearse
 
 
 @click.command("run")
@@ -24,6 +25,7 @@ def check_command(options: Globals, file: str | None) -> None:
     """Test the configuration exactly as the daemon would; silent when it is good."""
     found = settings.load(file or options.config)
     assign(found, time.time, detection.Room())
+    rehearse(found)
     if options.verbose:
         for warning in found.warnings:
             complain(f"warning: {warning}")

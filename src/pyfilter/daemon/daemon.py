@@ -26,6 +26,7 @@ from pyfilter.notifiers import Spoken
 from pyfilter.settings import Settings, load
 
 _log = logging.getLogger(__name__)
+_MOVED = "what [fleet] says now holds from the next start of the daemon on"
 _SAVE_AFTER = 1.0  # seconds; what a crash can make us read again
 
 
@@ -127,6 +128,7 @@ class Daemon:
         if self.parts.firewall.name == "observe":
             settings = observing(settings)
         duties = assign(settings, self.parts.clock, self._room)
+        moved = settings.fleet != self.settings.fleet
         self.settings = settings
         self.take_over(duties)
         protection = self.parts.enforcer.protection
@@ -134,7 +136,7 @@ class Daemon:
         protection.rebuild()
         self.parts.guard.show()
         self._start(self.parts.guard.resolve())
-        return list(settings.warnings)
+        return [*settings.warnings, *([_MOVED] if moved else [])]
 
     async def _hup(self) -> None:
         tell_systemd("RELOADING=1")

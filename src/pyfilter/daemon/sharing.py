@@ -55,6 +55,12 @@ def join(settings: Settings, parts: Parts) -> Member | None:
     return Member(seat, Limits(_longest(settings)))
 
 
+def rehearse(settings: Settings) -> None:
+    """Try what a configuration says of the fleet, without any connection; raises FleetError."""
+    if settings.fleet is not None:
+        _store(settings.fleet, read_key(settings.fleet.key_file))
+
+
 def _key(fleet: FleetSettings) -> bytes:
     key = read_key(fleet.key_file)
     if not key:
