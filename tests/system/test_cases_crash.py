@@ -99,15 +99,21 @@ def test_killed_at_any_system_call_it_loses_no_ban_and_doubles_none(server: Guar
     assert killed >= 6
 
 
-def test_killed_at_random_moments_it_counts_every_line_once(server: Guarded) -> None:
+def test_restarted_at_random_points_of_ten_thousand_lines_it_counts_each_once(
+    server: Guarded,
+) -> None:
     dice = Random(5)  # noqa: S311 # repeatable, not secret
-    guilty, innocent = subjects(60), subjects(60, first=100)
-    lines = [one for one in guilty for _ in range(5)] + [one for one in innocent for _ in range(4)]
-    dice.shuffle(lines)
-    for start in range(0, len(lines), 135):
-        for address in lines[start : start + 135]:
-            server.fail(address, 1)
-        time.sleep(dice.uniform(0, 0.03))  # the moment is what is random here
+    guilty, innocent = subjects(800), subjects(1500, first=1000)
+    addresses = [one for one in guilty for _ in range(5)] + [
+        one for one in innocent for _ in "1234"
+    ]
+    dice.shuffle(addresses)
+    lines = [failure(address, number) for number, address in enumerate(addresses)]
+    assert len(lines) == 10_000
+    for start in range(0, len(lines), 2500):
+        for piece in range(start, start + 2500, 250):
+            server.write(*lines[piece : piece + 250])
+        time.sleep(dice.uniform(0, 0.05))  # the moment is what is random here
         server.end(dice.choice([signal.SIGKILL, signal.SIGTERM]))
         server.start()
     server.blocked(*guilty)

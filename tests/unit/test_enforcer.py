@@ -1,12 +1,14 @@
 # enforcer: check, record, block, tell - and the kernel held to the ledger.
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Network, version
 from pyfilter.enforcer import Enforcer, Reconciler
 from pyfilter.errors import FirewallError, LedgerError
 from pyfilter.firewalls import Observe
+from pyfilter.firewalls.batch import longest
+from pyfilter.firewalls.observe import ObservingFirewall
 from pyfilter.interfaces import Firewall, Ledger
 from pyfilter.ledger import Memory
 from pyfilter.model import Ban, Decision, History, Release
@@ -20,10 +22,10 @@ OFFICE = Network("198.51.100.7")
 class Hands:
     """A clock that is set by hand and an enforcer with the parts that the product ships."""
 
-    def __init__(self) -> None:
+    def __init__(self, firewall: Firewall | None = None) -> None:
         self.now = 1000.0
         self.ledger: Ledger = Memory().open()
-        self.firewall: Firewall = Observe().open()
+        self.firewall = firewall or Observe().open()
         self.firewall.open()
         self.enforcer = Enforcer(self.ledger, self.firewall, Protection([OFFICE]), lambda: self.now)
         self.told: list[Decision] = []
@@ -234,3 +236,43 @@ async def test_a_wrong_timeout_in_the_kernel_is_mended(hands: Hands) -> None:
     hands.firewall.apply([hands.ban(X, 1100.0)], 1000.0)
     await hands.reconciler.mend()
     assert hands.firewall.blocked()[X].remaining == pytest.approx(600.0)
+
+
+class SmallFirewall(ObservingFirewall):
+    """Has room for two."""
+
+    def apply(self, decisions: Sequence[Decision], now: float) -> None:
+        held = set(self.blocked()) | {d.subject for d in decisions if isinstance(d, Ban)}
+        if len(held - {d.subject for d in decisions if isinstance(d, Release)}) > 2:
+            raise FirewallError("full", recoverable=False)
+        super().apply(decisions, now)
+
+    def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        return longest(bans, 2, version)
+
+
+def test_of_too_many_bans_those_that_end_last_are_in_force() -> None:
+    hands = Hands(SmallFirewall())
+    short, middle, long = (Network(f"203.0.113.{n}") for n in (1, 2, 3))
+    hands.enforcer.apply([hands.ban(short, 1100.0), hands.ban(middle, 1600.0)])
+    hands.enforcer.apply([hands.ban(long, None)])
+    assert set(hands.firewall.blocked()) == {middle, long}
+    assert hands.enforcer.state().health == "full; 1 bans, those that end soonest, are left out"
+    assert hands.enforcer.state().expected == 2
+    hands.reconciler.retry()
+    assert set(hands.firewall.blocked()) == {middle, long}
+    hands.enforcer.apply([Release(long, 1001.0, "operator")])
+    hands.reconciler.retry()
+    assert set(hands.firewall.blocked()) == {short, middle}
+    hands.reconciler.retry()
+    assert hands.enforcer.state().health == "ok"
+
+
+def test_a_ban_that_was_left_out_can_be_released() -> None:
+    hands = Hands(SmallFirewall())
+    one, two, three = (Network(f"203.0.113.{n}") for n in (1, 2, 3))
+    hands.enforcer.apply([hands.ban(one, 1100.0), hands.ban(two), hands.ban(three)])
+    hands.enforcer.apply([Release(one, 1001.0, "operator")])
+    assert set(hands.firewall.blocked()) == {two, three}
+    assert hands.enforcer.left_out == set()
+    assert hands.enforcer.unapplied == {}
