@@ -52,14 +52,18 @@ def network(text: str) -> Network:
 @lru_cache(maxsize=65536)
 def covering(host: Address, length: int) -> Network:
     """Return the network of `length` bits around a host."""
-    parsed = ip_network(f"{host}/{length}", strict=False)
-    return _canonical(parsed)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    packed = socket.inet_pton(family, host)
+    rest = 8 * len(packed) - length
+    base = (int.from_bytes(packed, "big") >> rest << rest).to_bytes(len(packed), "big")
+    text = address(socket.inet_ntop(family, base))
+    return Network(f"{text}/{length}" if rest else text)
 
 
-def _canonical(parsed: IPv4Network | IPv6Network) -> Network:
-    if parsed.prefixlen == parsed.max_prefixlen:
-        return Network(address(str(parsed.network_address)))
-    return Network(f"{address(str(parsed.network_address))}/{parsed.prefixlen}")
+def number(host: Address) -> int:
+    """Return an address as a number, for arithmetic in hot paths."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return int.from_bytes(socket.inet_pton(family, host), "big")
 
 
 def parsed(subject: Network | Address) -> IPv4Network | IPv6Network:

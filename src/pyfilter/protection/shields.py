@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from msgspec import Struct
 
-from pyfilter.addresses import Address, Network, covering, is_host, network, parsed, version
+from pyfilter.addresses import Address, Network, is_host, network, number, parsed, version
 from pyfilter.errors import AddressError
 from pyfilter.model import Allowance
 
@@ -30,15 +30,17 @@ class _Index:
     """Shields by prefix length, so that a host is found in a few dict look-ups."""
 
     def __init__(self, shields: Iterable[Shield]) -> None:
-        self.by_length: dict[tuple[int, int], dict[Network, Shield]] = {}
+        self.by_length: dict[tuple[int, int], dict[int, Shield]] = {}  # (version, host bits)
         for shield in shields:
-            key = (version(shield.network), parsed(shield.network).prefixlen)
-            self.by_length.setdefault(key, {}).setdefault(shield.network, shield)
+            net = parsed(shield.network)
+            rest = net.max_prefixlen - net.prefixlen
+            found = self.by_length.setdefault((net.version, rest), {})
+            found.setdefault(int(net.network_address) >> rest, shield)
 
     def covering(self, host: Address) -> Shield | None:
-        family = version(host)
-        for (of, length), found in self.by_length.items():
-            if of == family and (shield := found.get(covering(host, length))):
+        family, value = version(host), number(host)
+        for (of, rest), found in self.by_length.items():
+            if of == family and (shield := found.get(value >> rest)):
                 return shield
         return None
 
