@@ -15,8 +15,8 @@ from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Block
 
-SLOW = r"^(?:(?:user=[^,]*|\w+=[^,]*), )*ip=((?:\d+\.){3}\d+)$"
-HOSTILE = b"user=a, " * 60 + b"."
+SLOW = r"^(?:(?:x\w|\w\w) )*by ((?:\d+\.){3}\d+)$"
+HOSTILE = b"xa " * 60 + b"."
 RULE = Rule("slow", format="cut", patterns=(Pattern(SLOW, groups=("ip",), slow=True),))
 
 
@@ -29,7 +29,7 @@ def test_a_search_that_takes_too_long_is_given_up() -> None:
     started = time.process_time()
     assert budget.search(re.compile(SLOW.encode()), HOSTILE) is None
     assert time.process_time() - started < 5  # without a budget: longer than the world lasts
-    assert budget.search(re.compile(SLOW.encode()), b"user=a, ip=192.0.2.1") is not None
+    assert budget.search(re.compile(SLOW.encode()), b"xa by 192.0.2.1") is not None
 
 
 def test_the_timer_is_given_back() -> None:
@@ -44,17 +44,17 @@ def test_many_costly_lines_in_a_row_are_no_longer_looked_at() -> None:
     budget.left = 1.5
     expression = re.compile(SLOW.encode())
     assert budget.search(expression, HOSTILE) is None
-    assert budget.search(expression, b"ip=192.0.2.1") is None  # nothing left
+    assert budget.search(expression, b"by 192.0.2.1") is None  # nothing left
     for _ in range(50):
         budget.search(expression, b"nothing")
-    assert budget.search(expression, b"ip=192.0.2.1") is not None
+    assert budget.search(expression, b"by 192.0.2.1") is not None
 
 
 def test_off_the_main_thread_nothing_is_searched() -> None:
     found: list[object] = []
     expression = re.compile(SLOW.encode())
     thread = threading.Thread(
-        target=lambda: found.append(Budget().search(expression, b"ip=192.0.2.1"))
+        target=lambda: found.append(Budget().search(expression, b"by 192.0.2.1"))
     )
     thread.start()
     thread.join()
@@ -62,9 +62,7 @@ def test_off_the_main_thread_nothing_is_searched() -> None:
 
 
 def test_a_rule_with_a_slow_expression_finds_what_is_there_and_outlives_what_is_hostile() -> None:
-    found = Matcher([(RULE, ())]).events(
-        block(b"Nov 22 10:00:00user=a, " + HOSTILE, b"user=x, ip=192.0.2.1")
-    )
+    found = Matcher([(RULE, ())]).events(block(b"Nov 22 10:00:00xa " + HOSTILE, b"xx by 192.0.2.1"))
     assert [event.address for event in found] == ["192.0.2.1"]
 
 
