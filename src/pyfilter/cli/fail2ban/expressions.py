@@ -5,7 +5,7 @@ import warnings
 from pyfilter.errors import RefusedError
 from pyfilter.matching.rule import Found, Pattern
 
-_IP4 = r"(?:::ffff:)?(?P<ip4>\d{1,3}(?:\.\d{1,3}){3})"
+_IP4 = r"(?:::fffff?f?:)?(?P<ip4>\d{1,3}(?:\.\d{1,3}){3})"
 _IP6 = r"(?P<ip6>(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f]{0,4})"
 _DNS = r"(?P<dns>(?:[.^-]*\w)+)"
 _ADDR = rf"\[?(?:{_IP4}|{_IP6})\]?"
