@@ -57,10 +57,9 @@ def is_history(row: Row) -> bool:
 
 
 def _fits(row: Row, types: Row) -> bool:
-    return len(row) == len(types) and all(
-        isinstance(value, kind) and not (isinstance(value, float) and not abs(value) < _LATEST)
-        for value, kind in zip(row, types, strict=True)
-    )
+    if len(row) != len(types) or not all(map(isinstance, row, types)):
+        return False
+    return all(-_LATEST < value < _LATEST for value in row if type(value) is float)
 
 
 def _canonical(subject: str) -> bool:
