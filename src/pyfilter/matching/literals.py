@@ -27,6 +27,12 @@ class Cover(NamedTuple):
         return 0.0 if shortest < _SHORTEST else min(shortest, _ENOUGH) - len(self.texts) / 80
 
 
+def all_covers(node: Node, broken: bytes = b"") -> list[frozenset[bytes]]:
+    """Return sets of texts, of each of which a match must hold one, letter by letter."""
+    found = [cover for cover in _covers(node)[1] for cover in _pieces(cover, broken)]
+    return [_fewest(one.texts) for one in found if all(one.texts) and not one.caseless]
+
+
 def best_cover(node: Node, broken: bytes = b"") -> Cover | None:
     """Return the rarest texts that a match must hold, None if all of them are too common.
 

@@ -86,9 +86,10 @@ class Reader:
     @property
     def patterns(self) -> tuple[Compiled, ...]:
         """All patterns that are on, compiled. Raises RuleError."""
-        return tuple(self._at(index) for index in range(len(self.chosen)))
+        return tuple(self.compiled(index) for index in range(len(self.chosen)))
 
-    def _at(self, index: int) -> Compiled:
+    def compiled(self, index: int) -> Compiled:
+        """Return a pattern that is on, ready for use. Raises RuleError."""
         found = self._compiled[index]
         if found is None:
             found = self._compiled[index] = compile_pattern(
@@ -106,7 +107,7 @@ class Reader:
             return None
         for index in range(len(self.chosen)):
             if among >> index & 1:
-                compiled = self._at(index)
+                compiled = self.compiled(index)
                 found = self._captured(compiled, message)
                 if found is not None:
                     quiet = found.get("nothing")
@@ -141,7 +142,7 @@ class Reader:
         message = self.message(line)
         if message is None or message.repeats != 1:
             return ()
-        match = self._at(index).regex.fullmatch(message.text)
+        match = self.compiled(index).regex.fullmatch(message.text)
         return outline(match) if match else ()
 
     def _captured(self, compiled: Compiled, message: Message) -> dict[str, bytes] | None:

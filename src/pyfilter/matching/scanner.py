@@ -9,6 +9,7 @@ from pyfilter.matching.emit import emit, silent
 from pyfilter.matching.literals import Cover, best_cover
 from pyfilter.matching.pattern import Compiled
 from pyfilter.matching.reading import Reader
+from pyfilter.matching.rule import Rule
 
 _JSON_BROKEN = b"\"\\/<>&'"  # may be written as escapes in JSON
 _NO_WORD = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)
@@ -62,11 +63,7 @@ def plan(readers: Sequence[Reader]) -> Plan:
 def _probes(reader: Reader, compiled: Compiled) -> list[tuple[bytes, int]]:
     body = compiled.body
     json = reader.rule.format in ("json", "cut")  # the line is not what patterns are held against
-    joined = json and len(reader.rule.fields.get("message", "").split()) > 1
-    broken = _JSON_BROKEN + b" " * joined if json else b""
-    if reader.rule.format == "cut":
-        broken = _NO_WORD  # a time is cut out between words, never within one
-    cover = best_cover(body, broken) if body is not None else None
+    cover = best_cover(body, broken_by(reader.rule)) if body is not None else None
     if cover:
         return [_literal(cover, text) for text in cover.texts]
     expression = (
@@ -74,6 +71,16 @@ def _probes(reader: Reader, compiled: Compiled) -> list[tuple[bytes, int]]:
     )
     whole = (expression, hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER)
     return [] if json or not _takes(*whole) else [whole]
+
+
+def broken_by(rule: Rule) -> bytes:
+    """Return bytes at which a line may differ from what patterns are held against."""
+    if rule.format == "cut":
+        return _NO_WORD  # a time is cut out between words, never within one
+    if rule.format != "json":
+        return b""
+    joined = len(rule.fields.get("message", "").split()) > 1
+    return _JSON_BROKEN + b" " * joined
 
 
 def _literal(cover: Cover, text: bytes) -> tuple[bytes, int]:
