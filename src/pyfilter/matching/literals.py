@@ -27,10 +27,12 @@ class Cover(NamedTuple):
         return 0.0 if shortest < _SHORTEST else min(shortest, _ENOUGH) - len(self.texts) / 80
 
 
-def all_covers(node: Node, broken: bytes = b"") -> list[frozenset[bytes]]:
-    """Return sets of texts, of each of which a match must hold one, letter by letter."""
+def all_covers(node: Node, broken: bytes = b"") -> list[tuple[bytes, ...]]:
+    """Return sets of texts, of each of which a match must hold one, those that say most first."""
     found = [cover for cover in _covers(node)[1] for cover in _pieces(cover, broken)]
-    return [_fewest(one.texts) for one in found if all(one.texts) and not one.caseless]
+    telling = [one for one in found if one.worth() > 0 and not one.caseless]
+    telling.sort(key=lambda one: (len(one.texts), -one.worth()))
+    return [tuple(_fewest(one.texts)) for one in telling]
 
 
 def best_cover(node: Node, broken: bytes = b"") -> Cover | None:

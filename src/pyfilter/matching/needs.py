@@ -21,15 +21,24 @@ class Needs:
         while rest:
             bit = rest & -rest
             rest ^= bit
-            for texts in self._known.get(bit) or self._learnt(bit):
-                if not any(text in line for text in texts):
-                    mask ^= bit
-                    break
+            if not _holds(line, self._known.get(bit) or self._learnt(bit)):
+                mask ^= bit
         return mask
 
     def _learnt(self, bit: int) -> Texts:
         reader, index = self._places[bit.bit_length() - 1]
         body = reader.compiled(index).body
         found = all_covers(body, broken_by(reader.rule)) if body is not None else []
-        known = self._known[bit] = tuple(tuple(texts) for texts in found)
+        known = self._known[bit] = tuple(found)
         return known
+
+
+def _holds(line: bytes, needed: Texts) -> bool:
+    """Say whether one text of each set is in a line; plain loops, as most end at their first turn."""
+    for texts in needed:
+        for text in texts:
+            if text in line:
+                break
+        else:
+            return False
+    return True
