@@ -112,6 +112,8 @@ class Reader:
                 if found is not None:
                     quiet = found.get("nothing")
                     return None if quiet else self._made(compiled, message, found, index)
+        if line.endswith(b" "):  # some programs and copies of logs leave one behind
+            return self.hit(line.rstrip(b" "), among)
         return None
 
     def message(self, line: bytes) -> Message | None:
