@@ -100,12 +100,13 @@ class Daemon:
             )
             self._readers[name] = task
             task.add_done_callback(self._ended)
+        said = notes(self.settings)  # looks at the files that are named: once, not for each speaker
         for speaker in self.speakers:
             for rule in duties.unread:
                 speaker.nothing_to_check(rule)
             for rule in [name for name in duties.watches if name not in duties.unread]:
                 speaker.checking(rule)
-            for note in notes(self.settings):
+            for note in said:
                 speaker.say(note)
 
     def _read(self) -> None:
