@@ -43,6 +43,10 @@ headers = st.sampled_from(
         "1763875280.{}{} web sshd[78]: ", "Nov 22 05:21:2{} web CRON[{}]: ", "Feb 30 05:21:2{} web sshd[{}]: ",
         "Nov 22 05:21:2{} web sshd[{}]: [ID 800047 auth.info] ", "Nov 22 05:21:2{} web sudo: sshd[{}]: ",
         "2026-11-22T05:21:20{}Z web sshd[{}]: ", "<38>1 2026-11-22T05:21:2{}Z web sshd {} - - ", "{}{}", "",
+        "2026-11-22T05:21:20.{}Z Nov 22 05:21:20 web sshd[{}]: ", "web-{} | sshd[{}]: ",
+        "2026-11-22T05:21:2{}Z stdout F Nov 22 05:21:20 web sshd[{}]: ", "Nov 22 05:21:2{} [sshd] {}",
+        "2026 Nov 22 05:21:2{} web sshd[{}]: ", "[ 123{}.456789] web sshd[{}]: ",
+        "2026-11-22T05:21:20.{}{}+01 web ssh.service[77]: ", "[2026-11-22 05:21:2{}] sshd[{}]: ",
     ]
 )  # fmt: skip
 messages = st.sampled_from(

@@ -11,7 +11,7 @@ _MONTHS = {
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-_ZONE = r"(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,4})?"
+_ZONE = r"(?:Z| ?[+-]\d\d(?::?\d\d)?| [A-Z]{3,4})?"  # many zones have no name but `+03`
 
 # Every form, the longer before those that begin alike. The first letter says how it is read.
 FORMS = {
@@ -23,6 +23,7 @@ FORMS = {
     "C": rf"\d\d/{_MONTH}/\d{{4}}:{_CLOCK}{_ZONE}",
     "B": rf"\d{{8}}[-T ]{_CLOCK}{_ZONE}",
     "Y": rf"{_MONTH} [ \d]?\d \d{{4}} {_CLOCK}",
+    "F": rf"\d{{4}} {_MONTH} [ \d]?\d {_CLOCK}",
     "L": rf"{_MONTH} [ \d]?\d {_CLOCK}",
     "M": r"\d{6} [ \d]?\d:\d\d:\d\d",
     "E": r"\d{10}(?:\.\d{1,9})?",
@@ -35,7 +36,7 @@ _CUT = (
     *(
         form.replace(_ZONE, _OFFSET_ZONE).replace("(?: [A-Z]{3,4})?", "")
         for kind, form in FORMS.items()
-        if kind != "E"
+        if kind not in "EF"
     ),
     rf"\d{{1,2}}[-/.](?:\d{{1,2}}|{_MONTH})[-/.]\d{{2,4}}[ :@]{_CLOCK}(?: [AP]M)?{_OFFSET_ZONE}",
     rf"\d{{4}}[-/.]\d\d[-/.]\d\d[ T]{_CLOCK}{_OFFSET_ZONE}",
@@ -48,7 +49,7 @@ SHAPES = re.compile(
     "|".join(f"(?P<{kind}>{form})" for kind, form in FORMS.items()).encode(), re.ASCII
 )
 _NUMBERS = re.compile(rb"\d+")
-_OFFSET = re.compile(rb"([+-])(\d\d):?(\d\d)$")
+_OFFSET = re.compile(rb"([+-])(\d\d):?(\d\d)?$")
 FRACTION = re.compile(rb":\d\d[.,](\d{1,9})")
 _NAME = re.compile(rb"[A-Z][a-z]{2}")
 
@@ -68,7 +69,7 @@ def zone_of(raw: bytes) -> tzinfo | None:
     offset = _OFFSET.search(raw, 12)
     if not offset:
         return None
-    span = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+    span = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
     return timezone(-span if offset[1] == b"-" else span)
 
 
@@ -83,6 +84,11 @@ def _numeric(raw: bytes) -> Parts:
 
 def _with_month(raw: bytes) -> Parts:
     day, year, *clock = (int(part) for part in _NUMBERS.findall(raw)[:5])
+    return Parts(year, _month(raw), day, clock)
+
+
+def _year_first(raw: bytes) -> Parts:
+    year, day, *clock = (int(part) for part in _NUMBERS.findall(raw)[:5])
     return Parts(year, _month(raw), day, clock)
 
 
@@ -115,6 +121,7 @@ READERS: dict[str, Callable[[bytes], Parts]] = {
     "C": _with_month,
     "B": _compact,
     "Y": _with_month,
+    "F": _year_first,
     "L": _syslog,
     "M": _mysql,
 }

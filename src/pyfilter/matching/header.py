@@ -8,12 +8,19 @@ from pyfilter.matching.forms import STAMP
 
 _NAME = r"[^\s\[\]()<>\"'=,;:]"  # of a host: an IPv6 address may hold colons, but not end in one
 _HOST = rf"(?:(?:{_NAME}|:(?! ))+ )?"
+_COMPOSE = r"(?:[\w.-]+ +\| )?"  # docker compose logs: whose line it is
 _PRIORITY = r"(?:<\d{1,3}>)?"
+_CONTAINER = r"(?:std(?:out|err) [FP] )?"  # Kubernetes, behind its stamp
+# journalctl -o short-monotonic and short-delta; logread -t of OpenWrt
+_UPTIME = r"(?:\[ *\d{1,10}\.\d{3,9}(?: <[ .\d]*>)?\] +)?"
 # busybox: auth.info; AIX: auth|security:info; ESXi: In(38)
 _FACILITY = r"(?:(?:[a-z0-9]+\.[a-z]+|[a-z0-9|]+:[a-z]+|[A-Z][a-z]\(\d{1,3}\)) )?"
-_BSD_FACILITY = r"(?:<[a-z0-9]+\.[a-z]+> )?"
+_BSD_FACILITY = r"(?:<[a-z0-9]+\.[a-z0-9]+> )?"  # -v writes numbers, -vv names
 _SOLARIS = r"(?:\[ID \d+ [a-z0-9]+\.[a-z]+\] )?"
+# RFC 5424: a value may hold `\]`, which does not end it
+_DATA = r'(?:-|(?:\[[^\s="\]]+(?: [^\s="\]]+="(?:[^"\\\]\n]|\\.)*")*\])+)'
 _REPEATED = re.compile(rb"message repeated (\d{1,6}) times: \[ ?(.*)\]", re.ASCII)
+_UNITS = re.compile(r"_SYSTEMD_UNIT=(\S+\.service)")
 _MOST_REPEATS = 100_000
 
 
@@ -21,35 +28,36 @@ class Header(NamedTuple):
     """What a syslog line says before its message."""
 
     stamp: bytes
-    tag: bytes
     pid: bytes
     end: int  # where the message starts
 
 
-def compile_header(tags: Iterable[str]) -> re.Pattern[bytes]:
-    """Return the expression for the headers of messages of some syslog tags (`*` = any run)."""
+def compile_header(tags: Iterable[str], journal: Iterable[str] = ()) -> re.Pattern[bytes]:
+    """Return the expression for the headers of messages of some syslog tags (`*` = any run).
+
+    The units that journal matches name stand for the tag in `journalctl -o with-unit`.
+    """
     named = "|".join(re.escape(tag).replace(r"\*", r"[^\s:\[\]()]*") for tag in tags)
-    tag = rf"(?:[^\s:\[\]()]*/)?(?P<tag>{named})(?:\([\w.-]+\))?"
+    units = "".join(f"|{re.escape(unit)}" for unit in _UNITS.findall(" ".join(journal)))
+    tag = rf"(?:(?:[^\s:\[\]()]*/)?(?:{named})(?:\([\w.-]+\))?{units})"
     classic = rf"{tag}(?:\[(?P<pid>\d{{1,10}})\])?: {_SOLARIS}"
-    modern = rf"{tag} (?:(?P<pid5424>\d{{1,10}})|-) \S+ (?:-|(?:\[[^\]\n]*\])+) (?:\xef\xbb\xbf)?"
-    stamp = rf"(?:(?P<time>{STAMP}) +)?"
-    return re.compile(
-        (
-            rf"{_PRIORITY}(?:{stamp}{_BSD_FACILITY}{_HOST}{_FACILITY}{classic}"
-            rf"|1 (?:(?P<time5424>{STAMP})|-) \S+ " + modern.replace("<tag>", "<tag5424>") + ")"
-        ).encode("latin-1"),
-        re.ASCII,
+    bare = rf"\[(?:{named})\] "  # metalog
+    # A container's log has a stamp of its own before that of the message.
+    stamp = rf"(?:\[?(?P<time>{STAMP})\]? +{_CONTAINER}(?:{STAMP} +)?)?{_UPTIME}"
+    modern = (  # rsyslog leaves the space before the message in it
+        rf"1 (?:(?P<time5424>{STAMP})|-) \S+ {tag} (?:(?P<pid5424>\d{{1,10}})|-) \S+ {_DATA} "
+        r"(?:\xef\xbb\xbf)? ?"
     )
+    head = rf"{stamp}(?:{bare}|{_BSD_FACILITY}{_HOST}{_FACILITY}{classic})|{modern}"
+    return re.compile(f"{_COMPOSE}{_PRIORITY}(?:{head})".encode("latin-1"), re.ASCII)
 
 
 def read_header(expression: re.Pattern[bytes], line: bytes) -> Header | None:
     match = expression.match(line)
     if not match:
         return None
-    stamp, tag, pid, stamp_5424, tag_5424, pid_5424 = match.group(
-        "time", "tag", "pid", "time5424", "tag5424", "pid5424"
-    )
-    return Header(stamp or stamp_5424 or b"", tag or tag_5424, pid or pid_5424 or b"", match.end())
+    stamp, pid, stamp_5424, pid_5424 = match.group("time", "pid", "time5424", "pid5424")
+    return Header(stamp or stamp_5424 or b"", pid or pid_5424 or b"", match.end())
 
 
 def unrepeated(message: bytes) -> tuple[bytes, int]:

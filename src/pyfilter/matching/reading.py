@@ -66,7 +66,7 @@ class Reader:
     @cached_property
     def header(self) -> re.Pattern[bytes] | None:
         """What stands before every message, of a line or a JSON object before some; when needed."""
-        return compile_header(self.rule.tags) if self.rule.tags else None
+        return compile_header(self.rule.tags, self.rule.journal) if self.rule.tags else None
 
     @cached_property
     def _ignore(self) -> tuple[Callable[[bytes], object], ...]:
