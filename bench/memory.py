@@ -1,10 +1,12 @@
 # How much memory, and how soon ready?
 #
-#   sudo python bench/memory.py [--flood 2] [--runs 5]
+#   sudo python bench/memory.py [--millions 2] [--runs 5]
+#   sudo python bench/memory.py --flood 60 [--rate 20000] [--bans 10]
 #
 # Runs the daemon with every rule in a network namespace of its own and the observe firewall:
-# start to ready, resident memory when idle, while a million addresses are counted, and the slope
-# over a flood of that many million lines more.
+# start to ready, resident memory when idle, while a million addresses are counted and fail again.
+# With --flood: memory at each of so many minutes of a flood from ever new addresses, of which so
+# many a second are banned, for ten minutes each.
 import argparse
 import os
 import socket
@@ -16,6 +18,9 @@ import time
 from pathlib import Path
 
 import logs
+from pyfilter.control.answers import StatusAnswer
+from pyfilter.control.client import Client
+from pyfilter.control.requests import AskStatus
 from pyfilter.matching import library
 
 CONFIG = """
@@ -23,6 +28,9 @@ state_dir = "{folder}/state"
 runtime_dir = "{folder}/run"
 [firewall]
 type = "observe"
+[defaults]
+bantime = "10m"
+bantime_increment = false
 """
 RULE = """[rules.{name}]
 logpath = "{folder}/{log}"
@@ -33,19 +41,25 @@ PORTION = 50_000  # lines written at a time
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Memory and start of the daemon.")
-    parser.add_argument("--flood", type=int, default=2, help="million lines after the first")
+    parser.add_argument("--millions", type=int, default=2, help="lines after the first million")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--flood", type=int, default=0, help="minutes")
+    parser.add_argument("--rate", type=float, default=20_000, help="lines a second of the flood")
+    parser.add_argument("--bans", type=float, default=10, help="a second of the flood")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.inside:
         command = ["unshare", "--net", sys.executable, __file__, "--inside"]
-        more = ["--flood", str(options.flood), "--runs", str(options.runs)]
-        sys.exit(subprocess.call([*command, *more]))
+        sys.exit(subprocess.call([*command, *sys.argv[1:]]))
+    if options.flood:
+        with tempfile.TemporaryDirectory() as folder:
+            report_hour(Path(folder), options)
+        return
     for rules in (("sshd",), tuple(library.names())):
         with tempfile.TemporaryDirectory() as folder:
             report_start(Path(folder), rules, options.runs)
     with tempfile.TemporaryDirectory() as folder:
-        report_flood(Path(folder), options.flood)
+        report_flood(Path(folder), options.millions)
 
 
 def report_start(folder: Path, rules: tuple[str, ...], runs: int) -> None:
@@ -73,6 +87,46 @@ def report_flood(folder: Path, millions: int) -> None:
                     print(f"{written + PORTION:>12,}{resident(daemon):>8.0f}", flush=True)
     finally:
         stopped(daemon)
+
+
+def report_hour(folder: Path, options: argparse.Namespace) -> None:
+    """Print at each minute of a flood what the daemon read, holds and takes."""
+    daemon, _ = started(folder, ("sshd",))
+    writer = [sys.executable, str(Path(__file__).with_name("flood.py")), str(folder / "auth.log")]
+    writer += ["--rate", str(options.rate), "--seconds", str(60 * options.flood)]
+    flood = subprocess.Popen([*writer, "--bans", str(options.bans)], stdout=subprocess.PIPE)
+    samples: list[float] = []
+    print(f"{'minute':>8}{'lines read':>14}{'bans':>10}{'MB':>8}{'core':>8}")
+    try:
+        began, used = time.monotonic(), cpu_seconds(daemon)
+        while len(samples) < options.flood:
+            minute = len(samples) + 1
+            time.sleep(max(0.0, began + 60 * minute - time.monotonic()))
+            before, used = used, cpu_seconds(daemon)
+            samples.append(resident(daemon))
+            status = asked(folder)
+            lines = sum(row.lines for row in status.sources)
+            row = f"{minute:>8}{lines:>14,}{status.bans:>10,}{samples[-1]:>8.0f}"
+            print(f"{row}{(used - before) / 60:>8.1%}", flush=True)
+        print(f"written: {flood.communicate()[0].decode().strip()}")
+    finally:
+        flood.terminate()
+        stopped(daemon)
+    report_slope(samples)
+
+
+def report_slope(samples: list[float]) -> None:
+    """Print the slope of the second half, in which the room is full and bans end."""
+    half = samples[len(samples) // 2 :]
+    if len(half) > 1:
+        slope = statistics.linear_regression(range(len(half)), half).slope
+        print(f"slope of the last {len(half)} minutes: {slope * 60:+.1f} MB an hour")
+
+
+def asked(folder: Path) -> StatusAnswer:
+    """Return the daemon's own account of itself."""
+    with Client(folder / "run" / "control.sock") as client:
+        return client.ask(AskStatus(), StatusAnswer)
 
 
 def line(number: int) -> str:
