@@ -19,9 +19,9 @@ SAID = "sshd[%d]: Failed password for root from %s port %d ssh2\n"
 
 
 def peer(number: int) -> str:
-    """Return the address of that number; one in ten is of IPv6, each in a network of its own."""
+    """Return the address of that number; one in ten is of IPv6, each at a site of its own."""
     if number % 10 == 9:
-        return f"2001:2:{number >> 16:x}:{number & 0xFFFF:x}::1"
+        return f"{0x2A00 + (number >> 32):x}:{number >> 16 & 0xFFFF:x}:{number & 0xFFFF:x}::1"
     at = FIRST + number % (LAST - FIRST)
     return f"{at >> 24}.{at >> 16 & 255}.{at >> 8 & 255}.{at & 255}"
 
