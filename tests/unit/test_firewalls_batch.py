@@ -90,7 +90,7 @@ def test_the_protected_are_accepted_before_anything_is_dropped() -> None:
 
 def test_elements_of_one_set_share_a_command() -> None:
     ends = {A: 1.0, network("10.0.0.0/8"): None, B: None}
-    assert ruleset.elements("add", ends, timed=True) == [
+    assert ruleset.elements(ends) == [
         "add element inet pyfilter banned4 { 192.0.2.1 timeout 0d1s0ms, 192.0.2.2 }",
         'add element inet pyfilter banned4_8 { 10.0.0.0 comment "10.0.0.0/8" }',
     ]

@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import tool
-from pyfilter.firewalls.netlink import NFPROTO_IPV4, NFPROTO_IPV6
 from pyfilter.firewalls.watch import Watch
+from pyfilter.firewalls.wire import NFPROTO_IPV4, NFPROTO_IPV6
 
 CHAIN, BANNED, REFUSE = "PYFILTER", "PYFILTER-BANNED", "PYFILTER-REFUSE"
 _TOOLS = {4: "iptables", 6: "ip6tables"}

@@ -6,13 +6,13 @@ from typing import Any
 from msgspec import Struct
 
 from pyfilter.errors import FirewallError
-from pyfilter.firewalls.netlink import (
+from pyfilter.firewalls.netlink import Netlink
+from pyfilter.firewalls.wire import (
     GETCHAIN,
     GETRULE,
     GETSET,
     GETSETELEM,
     GETTABLE,
-    Netlink,
     attribute,
     attributes,
 )

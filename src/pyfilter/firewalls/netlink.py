@@ -1,68 +1,62 @@
-# NETLINK_NETFILTER read directly: what stands in the kernel, and the bell that tells of changes.
-# nft itself lists every element even when asked to be terse; here one asks for what one wants.
+# NETLINK_NETFILTER spoken directly: what stands in the kernel is asked, elements are told.
+# nft itself lists every element even when asked to be terse, and reads the outline before each ban.
 import errno
 import os
 import socket
 import struct
-import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
 
 from pyfilter.errors import FirewallError
+from pyfilter.firewalls import wire
 from pyfilter.firewalls.privilege import unprivileged
 
-# include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h
 _NETLINK_NETFILTER = 12
-_SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
-_NFNLGRP_NFTABLES = 7
-NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 = 1, 2, 10
-GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETGEN = 1, 4, 7, 10, 13, 16
-# include/uapi/linux/netlink.h
-_REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10
-_ERROR, _DONE = 2, 3
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
-_FAMILY = struct.Struct("=BBH")
-_NOTICE = struct.Struct(">BBH")  # family, version, lower half of the generation
-_PAYLOAD = _HEADER.size + _FAMILY.size
-_DATAGRAM = 1 << 16
-_BELL_BUFFER = 1 << 18
-_GEN_ID = 1
+_BEGIN, _END = 0x10, 0x11  # of a batch; include/uapi/linux/netfilter/nfnetlink.h
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_SO_SNDBUFFORCE = 32
+_LAST_SEQUENCE = 1 << 31
+DATAGRAM = 1 << 16
+_PATIENCE = struct.pack("@ll", 5, 0)  # seconds: the kernel answers at once, or something is wrong
 _ATTEMPTS = 3
 
 
-def attribute(kind: int, text: str) -> bytes:
-    """Return a netlink attribute that holds a C string."""
-    value = text.encode() + b"\0"
-    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+class Change(Struct, frozen=True):
+    """One message of a transaction."""
+
+    kind: int
+    flags: int
+    body: bytes
 
 
-def attributes(
-    data: bytes, start: int = 0, end: int | None = None
-) -> Iterator[tuple[int, int, int]]:
-    """Yield (kind, start, end) of the value of each attribute in a stretch of a message."""
-    stop = len(data) if end is None else end
-    while start + 4 <= stop:
-        length, kind = _ATTRIBUTE.unpack_from(data, start)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, start + 4, start + length
-        start += (length + 3) & ~3
+class Verdict(Struct, frozen=True):
+    """What became of a transaction."""
+
+    refusal: str  # why the kernel took nothing of it; empty: it is in force
+    generation: int | None = None  # its number, where the kernel tells
 
 
 class Netlink:
     """One socket to nf_tables: requests and their answers."""
 
     def __init__(self) -> None:
-        self._socket = _socket(0)
-        self._socket.settimeout(5.0)  # the kernel answers at once, or something is very wrong
+        self._socket = opened(0)
+        # not settimeout: Python would ask poll() before each call
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
+        self._sequence = 0
+
+    @property
+    def port(self) -> int:
+        """Return what the kernel knows the socket by."""
+        return int(self._socket.getsockname()[0])
 
     def generation(self) -> int:
         """Return the number of the last transaction, whoever made it."""
-        for message in self.one(GETGEN, b""):
-            for kind, start, end in attributes(message):
-                if kind == _GEN_ID:
-                    return int.from_bytes(message[start:end], "big")
-        raise FirewallError("the kernel does not number its rulesets: is nf_tables there?")
+        return wire.generation(b"".join(self.one(wire.GETGEN, b"")))
 
     def one(self, kind: int, selector: bytes) -> list[bytes]:
         """Return the attributes of the object that a selector names; nothing where it is absent."""
@@ -79,78 +73,97 @@ class Netlink:
         answer: list[bytes] = []
         for _ in range(_ATTEMPTS):
             answer.clear()
-            if self._take(kind, _DUMP, selector, answer):
+            if self._take(kind, wire.DUMP, selector, answer):
                 break
         return answer
+
+    def commit(self, changes: Sequence[Change]) -> Verdict:
+        """Make changes in one transaction, all or nothing.
+
+        The number is told where the first change asks for an echo. Raises FirewallError where the
+        kernel did not say what became of it.
+        """
+        first = self._numbers(len(changes) + 2)
+        last = first + len(changes)
+        parts = [wire.packed(_BEGIN, 0, first, family=0, resource=wire.SUBSYSTEM)]
+        for sequence, change in enumerate(changes, first + 1):
+            flags = change.flags | wire.ACK if sequence == last else change.flags
+            parts.append(wire.packed(change.kind, flags, sequence, change.body))
+        parts.append(wire.packed(_END, 0, last + 1, family=0, resource=wire.SUBSYSTEM))
+        try:
+            self._send(b"".join(parts))
+            return self._verdict(first, last)
+        except OSError as error:
+            raise FirewallError(f"the kernel takes no transaction: {error.strerror}") from error
 
     def close(self) -> None:
         self._socket.close()
 
+    def _numbers(self, count: int) -> int:
+        """Return the first of so many sequence numbers that no answer under way bears."""
+        first = self._sequence + 1 if self._sequence < _LAST_SEQUENCE else 1
+        self._sequence = first + count - 1
+        return first
+
+    def _send(self, data: bytes) -> None:
+        if len(data) > self._room:  # a batch is one datagram, however long
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data))
+            self._room = len(data)
+        self._socket.send(data)
+
+    def _verdict(self, first: int, last: int) -> Verdict:
+        """Read what the kernel answered while it was told: all of it where it refused."""
+        refusal, generation = "", None
+        for data in self._answers():
+            for message in wire.messages(data):
+                if not first <= message.sequence <= last:  # of a request that was given up
+                    continue
+                if message.kind == wire.NEWGEN:
+                    generation = wire.generation(data[message.start + wire.PAYLOAD : message.end])
+                elif message.kind == wire.ERROR:
+                    refusal = refusal or wire.refusal(data, message)
+                    if message.sequence == last and not refusal:
+                        return Verdict("", generation)
+        if refusal:
+            return Verdict(refusal)
+        raise FirewallError("the kernel lost its answer to a transaction: it is tried again")
+
+    def _answers(self) -> Iterator[bytes]:
+        """Yield what waits in the socket; where its room ran out, what came last is lost."""
+        while True:
+            try:
+                yield self._socket.recv(DATAGRAM, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+
     def _take(self, kind: int, flags: int, selector: bytes, answer: list[bytes]) -> bool:
         """Add what the kernel answers; say whether nothing changed while it did."""
-        body = _FAMILY.pack(NFPROTO_INET, 0, 0) + selector
-        length = _HEADER.size + len(body)
-        header = _HEADER.pack(length, _SUBSYSTEM | kind, _REQUEST | flags, 0, 0)
+        sequence = self._numbers(1)
         interrupted = 0
         try:
-            self._socket.send(header + body)
-            while True:
-                data = self._socket.recv(_DATAGRAM)
-                for start, end, said, state in _messages(data):
-                    interrupted |= state & _INTERRUPTED
-                    if said in {_ERROR, _DONE}:
-                        _check(data[start + _HEADER.size : end])
+            self._socket.send(wire.packed(kind, flags, sequence, selector))
+            while flags or not answer:
+                data = self._socket.recv(DATAGRAM)
+                for message in wire.messages(data):
+                    if message.sequence != sequence:  # of a request that was given up
+                        continue
+                    interrupted |= message.flags & wire.INTERRUPTED
+                    if message.kind in {wire.ERROR, wire.DONE}:
+                        _check(wire.status(data, message))
                         return not interrupted
-                    answer.append(data[start + _PAYLOAD : end])
-                if not flags:
-                    return True
+                    answer.append(data[message.start + wire.PAYLOAD : message.end])
         except OSError as error:
             raise FirewallError(
                 f"the kernel does not tell its ruleset: {error.strerror}"
             ) from error
+        return True
 
 
-class Bell:
-    """A socket that every change of the ruleset writes to."""
-
-    def __init__(self) -> None:
-        self._socket = _socket(1 << (_NFNLGRP_NFTABLES - 1))
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BELL_BUFFER)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def drain(self) -> list[bytes] | None:
-        """Empty the socket; None where the kernel had to drop some of what was in it."""
-        notices: list[bytes] = []
-        lost = False
-        while True:
-            try:
-                notices.append(self._socket.recv(_DATAGRAM))
-            except BlockingIOError:
-                return None if lost else notices
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise FirewallError(f"the bell is broken: {error.strerror}") from error
-                lost = True
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def generations(notices: Iterable[bytes], mark: bytes, families: Container[int]) -> set[int]:
-    """Return the transactions, by the lower half of their generation, that concern a table."""
-    found = set()
-    for data in notices:
-        for start, _, _, _ in _messages(data):
-            family, _, generation = _NOTICE.unpack_from(data, start + _HEADER.size)
-            if family in families and data.startswith(mark, start + _PAYLOAD):
-                found.add(generation)
-    return found
-
-
-def _socket(groups: int) -> socket.socket:
+def opened(groups: int) -> socket.socket:
+    """Return a socket to netfilter that hears of some groups; raises FirewallError."""
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     try:
         made = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
@@ -166,19 +179,7 @@ def _socket(groups: int) -> socket.socket:
     return made
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (start, end, kind, flags) of each message in a datagram."""
-    start = 0
-    while start + _HEADER.size <= len(data):
-        length, kind, flags, _, _ = _HEADER.unpack_from(data, start)
-        if length < _HEADER.size:
-            return
-        yield start, start + length, kind, flags
-        start += (length + 3) & ~3
-
-
-def _check(status: bytes) -> None:
-    code = -int.from_bytes(status[:4], sys.byteorder, signed=True)
+def _check(code: int) -> None:
     if code == errno.EPERM:
         raise unprivileged()
     if code not in {0, errno.ENOENT}:  # what is not there is an empty answer

@@ -1,4 +1,5 @@
-# nftables: bans as elements of hash sets in a table of our own, through libnftables in process.
+# nftables: bans as elements of hash sets in a table of our own. libnftables makes the table in
+# process; bans and releases go over netlink.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -6,12 +7,13 @@ from msgspec import Struct
 
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
-from pyfilter.firewalls import ruleset
-from pyfilter.firewalls.batch import Batch, fold, longest
+from pyfilter.firewalls import elements, ruleset
+from pyfilter.firewalls.batch import fold, longest
 from pyfilter.firewalls.kernel import Kernel
-from pyfilter.firewalls.netlink import NFPROTO_INET
+from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.privilege import unprivileged
 from pyfilter.firewalls.watch import Watch
+from pyfilter.firewalls.wire import NFPROTO_INET
 from pyfilter.interfaces import Firewall
 from pyfilter.model import Ban, Blocked, Decision
 
@@ -76,7 +78,7 @@ class NftablesFirewall:
             f"delete table {ruleset.TABLE}",
             self._frame(self._prefixes),
         ]
-        self._commit([*commands, *ruleset.elements("add", held, timed=True)])
+        self._commit([*commands, *ruleset.elements(held)])
 
     def _frame(self, prefixes: Iterable[ruleset.Prefix]) -> str:
         settings = self._settings
@@ -87,23 +89,25 @@ class NftablesFirewall:
         if not batch.bans and not batch.releases:
             return
         known = self._prefixes | set(map(ruleset.prefix, (*batch.bans, *batch.releases)))
-        frame = [self._frame(known)] if known != self._prefixes else []
-        # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
-        if len(decisions) < _MANY or self._run("\n".join([*frame, *_straight(batch)])):
-            self._insist([*frame, *_either_way(batch)])
-        self._prefixes = known
-        if frame:
+        if known != self._prefixes:
+            self._commit([self._frame(known)])
+            self._prefixes = known
             self._seal = self._sealed()
+        # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
+        if len(decisions) < _MANY or self._watch.commit(elements.straight(batch)):
+            self._insist(elements.either_way(batch))
 
     def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
         return longest(bans, self._settings.size, ruleset.prefix)
 
-    def _insist(self, commands: Sequence[str]) -> None:
-        """Run one transaction, after mending the table if it turns out to be gone."""
-        if self._run("\n".join(commands)):
-            if not self._here.sets():  # the bans that went with it are for others to notice
-                self._mend()
-            self._commit(commands)
+    def _insist(self, changes: Sequence[Change]) -> None:
+        """Make one transaction, after mending the table if it turns out to be gone."""
+        error = self._watch.commit(changes)
+        if error and not self._here.sets():  # the bans that went with it are for others to notice
+            self._mend()
+            error = self._watch.commit(changes)
+        if error:
+            raise _refusal(error, self._settings.size)
 
     def protect(self, networks: Iterable[Network]) -> None:
         allowed = tuple(networks)
@@ -189,28 +193,6 @@ def _listed(kernel: Kernel, name: str, where: ruleset.Prefix, count: int) -> dic
     return found
 
 
-def _straight(batch: Batch) -> list[str]:
-    """Return commands for what is new and what is there, as it nearly always is."""
-    return [
-        *ruleset.elements("create", batch.bans, timed=True),
-        *ruleset.elements("delete", dict.fromkeys(batch.releases)),
-    ]
-
-
-def _either_way(batch: Batch) -> list[str]:
-    """Return commands that do not care what is there.
-
-    Adding what is there is no error, but leaves its old timeout on older kernels; so it goes and
-    comes back in the same transaction.
-    """
-    gone: Mapping[Network, None] = dict.fromkeys((*batch.bans, *batch.releases))
-    return [
-        *ruleset.elements("add", gone),
-        *ruleset.elements("delete", gone),
-        *ruleset.elements("add", batch.bans, timed=True),
-    ]
-
-
 def _refusal(said: str, size: int) -> FirewallError:
     if "Operation not permitted" in said:
         return unprivileged()
@@ -219,6 +201,8 @@ def _refusal(said: str, size: int) -> FirewallError:
             f"the firewall is full: a set holds {size} elements; raise `size` under [firewall]",
             recoverable=False,
         )
+    if "No such file or directory" in said:
+        return FirewallError(f"a set of {ruleset.TABLE} is gone: the next look at it mends it")
     if "Operation not supported" in said:
         return FirewallError(
             f"this kernel cannot do what the firewall needs: {said.splitlines()[0]}",

@@ -107,15 +107,14 @@ def allow(networks: Iterable[Network]) -> str:
     return "\n".join(lines)
 
 
-def elements(verb: str, ends: Mapping[Network, float | None], *, timed: bool = False) -> list[str]:
-    """Return one command a set that does something with elements, with their ends or without."""
+def elements(ends: Mapping[Network, float | None]) -> list[str]:
+    """Return one command a set that adds elements with their ends."""
     grouped: dict[Prefix, list[str]] = {}
     for one, seconds in ends.items():
         base, slash, _ = one.partition("/")
-        if timed:  # a network is shown as such to whoever lists the set
-            base += timeout(seconds) + (f' comment "{one}"' if slash else "")
+        base += timeout(seconds) + (f' comment "{one}"' if slash else "")
         grouped.setdefault(prefix(one), []).append(base)
     return [
-        f"{verb} element {TABLE} {set_name(where)} {{ {', '.join(texts)} }}"
+        f"add element {TABLE} {set_name(where)} {{ {', '.join(texts)} }}"
         for where, texts in grouped.items()
     ]

@@ -1,6 +1,10 @@
 # Tells what others do to a table of nf_tables from what we do to it ourselves.
 # The kernel numbers transactions one by one, and each notice bears the number of its transaction.
-from pyfilter.firewalls.netlink import Bell, Netlink, attribute, generations
+from collections.abc import Sequence
+
+from pyfilter.firewalls.bell import Bell, generations
+from pyfilter.firewalls.netlink import Change, Netlink
+from pyfilter.firewalls.wire import ECHO, NEWTABLE, attribute
 
 _TABLE = 1
 _GENERATIONS = 1 << 32
@@ -29,8 +33,20 @@ class Watch:
     def untouched(self) -> bool:
         return self._netlink.generation() == self._generation
 
+    def commit(self, changes: Sequence[Change]) -> str:
+        """Change our table in one transaction; return why it was refused, empty on success.
+
+        It rings no bell. A new table of the name of ours changes nothing where that is there, and
+        its echo is the number alone, not all the elements again.
+        """
+        verdict = self._netlink.commit([Change(NEWTABLE, ECHO, self._mark), *changes])
+        after = verdict.generation
+        if after is not None and after == (self._generation + 1) % _GENERATIONS:
+            self._generation = after
+        return verdict.refusal
+
     def made(self, before: int, most: int = 1) -> None:
-        """Count the transactions since `before` as ours, unless they are more than we made."""
+        """Count the transactions of a tool since `before` as ours, unless they are too many."""
         after = self._netlink.generation()
         count = (after - before) % _GENERATIONS
         if not 0 < count <= most:
@@ -41,9 +57,9 @@ class Watch:
             self._generation = after
 
     def bell(self) -> int:
-        """Return the descriptor that turns readable at every transaction; raises FirewallError."""
+        """Return the descriptor that turns readable when others act; raises FirewallError."""
         if self._bell is None:
-            self._bell = Bell()
+            self._bell = Bell(self._netlink.port)
         return self._bell.fileno()
 
     def rung(self) -> bool:

@@ -1,9 +1,15 @@
-# firewalls/netlink.py and firewalls/kernel.py: messages of the kernel, taken apart.
+# firewalls/wire.py, bell.py and kernel.py: messages of the kernel, taken apart.
+import errno
 import re
 import struct
 
+import pytest
+
+from pyfilter.errors import FirewallError
+from pyfilter.firewalls import wire
+from pyfilter.firewalls.bell import generations
 from pyfilter.firewalls.kernel import Element, _element
-from pyfilter.firewalls.netlink import NFPROTO_INET, attribute, attributes, generations
+from pyfilter.firewalls.wire import NFPROTO_INET, attribute, attributes
 
 
 def wrapped(kind: int, value: bytes) -> bytes:
@@ -55,3 +61,35 @@ def test_elements_of_several_shapes_are_read() -> None:
     assert len(shapes) == 4
     plain = wrapped(1, wrapped(1, four))
     assert _element(plain, 0, len(plain), {}) == Element(four, None, 0)
+
+
+def answer(code: int, *, said: bytes = b"") -> bytes:
+    told = wrapped(1, said + b"\0") if said else b""
+    body = struct.pack("=i", -code) + bytes(16) + told
+    return struct.pack("=IHHII", 16 + len(body), 2, 0x300 if said else 0, 5, 0) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (answer(0), ""),
+        (answer(errno.EEXIST), "File exists"),
+        (answer(errno.EINVAL, said=b"no such thing"), "Invalid argument (no such thing)"),
+    ],
+)
+def test_a_refusal_is_told_in_the_kernel_s_own_words(data: bytes, words: str) -> None:
+    (message,) = wire.messages(data)
+    assert message.sequence == 5
+    assert wire.refusal(data, message) == words
+
+
+def test_a_broken_message_ends_the_reading() -> None:
+    assert list(wire.messages(bytes(40))) == []
+    assert list(wire.messages(answer(0)[:10])) == []
+    assert len(list(wire.messages(answer(0) + answer(1)))) == 2
+
+
+def test_a_kernel_without_numbers_is_told_of() -> None:
+    with pytest.raises(FirewallError, match="is nf_tables there"):
+        wire.generation(attribute(2, "x"))
+    assert wire.generation(attribute(1, b"\0\0\1\2")) == 258
