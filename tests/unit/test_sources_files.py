@@ -308,3 +308,16 @@ async def test_logrotate_loses_and_repeats_nothing(tmp_path: Path, way: str) -> 
             append(log, b"after %d\n" % number)
             expected += b"before %d\nafter %d\n" % (number, number)
             await reader.lines(expected)
+
+
+async def test_a_quiet_file_comes_between_the_blocks_of_a_flooded_one(tmp_path: Path) -> None:
+    flooded, quiet = tmp_path / "flooded.log", tmp_path / "quiet.log"
+    flooded.touch()
+    quiet.touch()
+    async with reading(files(flooded, quiet)) as reader:
+        append(flooded, b"flood\n" * 1_000_000)
+        await reader.until(lambda: bool(reader.blocks))
+        append(quiet, b"quiet\n")
+        await reader.until(lambda: len(reader.data) == 6_000_006, seconds=30)
+    order = [block.data for block in reader.blocks]
+    assert order.index(b"quiet\n") < len(order) - 1

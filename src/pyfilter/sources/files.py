@@ -1,6 +1,4 @@
 # Log files by inotify: paths and globs -> Block, across rotation, truncation and restart.
-import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator
 
 from msgspec import Struct
@@ -10,7 +8,9 @@ from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
 from pyfilter.sources.marks import decode, encode
 from pyfilter.sources.open_files import OpenFiles
-from pyfilter.sources.tail import Piece, Tail
+from pyfilter.sources.pace import Pace
+from pyfilter.sources.ready import Ready
+from pyfilter.sources.tail import Piece
 from pyfilter.sources.watch import Watch
 
 
@@ -31,25 +31,31 @@ class FileSource:
         self._stamp = stamp
         self._clock = clock
         self._open = OpenFiles(paths, stamp)
+        self._pace = Pace()
         self._polling = False
         self._lines = self._dropped = 0
         self._last = b""
         self._last_at: float | None = None
 
     async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:
-        watch = Watch()
+        watch, ready = Watch(), Ready()
         marks = decode(resume.token) if resume else ()
         try:
-            ready = deque(self._open.begin(watch, marks, since))
+            ready.add(self._open.begin(watch, marks, since))
             while True:
                 while ready:
+                    self._pace.start()
                     piece = self._take(ready)
                     if piece is not None and piece.data:
+                        lines = self._lines
                         yield self._block(piece)
-                    if piece is not None and (piece.data or piece.more):
-                        await asyncio.sleep(0)  # other sources come between two blocks
+                        await self._pace.rest(len(piece.data), self._lines - lines)
+                    elif piece is not None and piece.more:
+                        await self._pace.rest(self._pace.portion, 0)
+                    if ready and (changes := watch.changed()):  # others have their turn, too
+                        ready.add(self._open.follow(changes))
                 self._polling = watch.polling
-                ready.extend(self._open.follow(await watch.changes(self._open.patience())))
+                ready.add(self._open.follow(await watch.changes(self._open.patience())))
         except OSError as error:
             raise SourceError(f"{self.name} cannot be followed: {error}") from error
         finally:
@@ -77,26 +83,23 @@ class FileSource:
             lag=self._open.lag(),
         )
 
-    def _take(self, ready: deque[Tail]) -> Piece | None:
+    def _take(self, ready: Ready) -> Piece | None:
         """Take from the first file; put it back in line when it has more."""
-        tail = ready.popleft()
+        tail = ready.take()
         if tail.fd < 0:
             return None
         try:
             missed = self._open.missed(tail)
-            piece = None if missed else tail.take()
+            piece = None if missed else tail.take(self._pace.portion)
         except OSError as error:
             self._open.failed(tail, error)
             return None
         if piece is None:
-            ready.appendleft(tail)
-            ready.extendleft(reversed(missed or self._open.rewritten(tail)))
+            ready.put_back(*(missed or self._open.rewritten(tail)), tail)
             return None
         self._dropped += piece.dropped
-        if piece.more and tail.closing is None:
-            ready.append(tail)
-        elif piece.more:
-            ready.appendleft(tail)
+        if piece.more:
+            ready.put_back(tail)
         return piece
 
     def _block(self, piece: Piece) -> Block:

@@ -15,6 +15,7 @@ from pyfilter.model import Block, Position, SourceState
 from pyfilter.sources.entries import Entry, as_line, decode_entries
 from pyfilter.sources.journalctl import Child, journal_trouble, match_arguments
 from pyfilter.sources.lines import Cutter
+from pyfilter.sources.pace import Pace
 
 _BACK_OFF: Final = (0.1, 30.0)  # seconds between starts of the child: the first, the longest
 _MAX_ENTRY: Final = 1 << 20  # bytes of JSON
@@ -67,7 +68,6 @@ class JournalSource:
             async with aclosing(self._follow(since)) as following:
                 async for block in following:
                     yield block
-                    await asyncio.sleep(0)  # other sources come between two blocks
             pause = _BACK_OFF[0] if self._lines > count else min(pause * 2, _BACK_OFF[1])
             await asyncio.sleep(pause)
 
@@ -100,16 +100,18 @@ class JournalSource:
         except OSError as error:
             self._explain(f"journalctl cannot be started: {error.strerror}")
             return
-        cutter = Cutter(_MAX_ENTRY)
+        cutter, pace = Cutter(_MAX_ENTRY), Pace()
         self._state, self._detail = "ok", ""
         try:
-            async for chunk in child.chunks():
+            async for chunk in child.chunks(lambda: pace.portion):
+                pace.start()
                 entries = decode_entries(cutter.feed(chunk))
                 if after and entries:  # the cursor's own entry was taken, if it is still there
                     entries = entries[entries[0].cursor == after.cursor :]
                     after = None
                 for block in self._blocks(entries):
                     yield block
+                await pace.rest(len(chunk), len(entries))
         finally:
             self._dropped += cutter.dropped
             trouble = await child.stop()

@@ -3,7 +3,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -100,10 +100,10 @@ class Child:
             raise
         return cls(process, errors)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield what the child prints, as it comes, until it ends."""
+    async def chunks(self, portion: Callable[[], int]) -> AsyncIterator[bytes]:
+        """Yield what the child prints, as it comes, until it ends; at most a portion of bytes."""
         if self._process.stdout is not None:
-            while chunk := await self._process.stdout.read(BLOCK):
+            while chunk := await self._process.stdout.read(portion()):
                 yield chunk
         await self._process.wait()
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 from pyfilter.errors import SourceError
 from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
-from pyfilter.sources.lines import BLOCK, Cutter, without_overlong
+from pyfilter.sources.lines import Cutter, without_overlong
+from pyfilter.sources.pace import Pace
 
 
 class Stdin(Struct, frozen=True, tag="stdin", tag_field="type", forbid_unknown_fields=True):
@@ -32,15 +33,17 @@ class StdinSource:
         self._last_at: float | None = None
 
     async def blocks(self, resume: Position | None, since: float) -> AsyncGenerator[Block, None]:  # noqa: ARG002  a stream has no past
-        cutter = Cutter()
-        while chunk := await self._chunk():
+        cutter, pace = Cutter(), Pace()
+        while chunk := await self._chunk(pace.portion):
+            pace.start()
             data, dropped = without_overlong(cutter.feed(chunk))
             self._dropped += dropped
             if data:
-                self._lines += data.count(b"\n")
+                lines = data.count(b"\n")
+                self._lines += lines
                 self._last_at = self._clock()
                 yield Block(self.name, data, self._last_at)
-                await asyncio.sleep(0)  # other sources come between two blocks
+                await pace.rest(len(chunk), lines)
         self._dropped += cutter.dropped
         self._ended = "standard input has ended"
 
@@ -59,22 +62,22 @@ class StdinSource:
             last_line=self._last_at,
         )
 
-    async def _chunk(self) -> bytes:
+    async def _chunk(self, most: int) -> bytes:
         """Return what is there, waiting for it if need be; nothing at the end."""
         try:
-            return await self._read()
+            return await self._read(most)
         except OSError as error:
             raise SourceError(f"standard input cannot be read: {error.strerror}") from error
 
-    async def _read(self) -> bytes:
+    async def _read(self, most: int) -> bytes:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         try:
             loop.add_reader(self._fd, readable.set)
         except PermissionError:  # a regular file is always readable
-            return os.read(self._fd, BLOCK)
+            return os.read(self._fd, most)
         try:
             await readable.wait()
         finally:
             loop.remove_reader(self._fd)
-        return os.read(self._fd, BLOCK)
+        return os.read(self._fd, most)

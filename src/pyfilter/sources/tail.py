@@ -57,15 +57,20 @@ class Tail:
         """Mark as read before what lies before the mark."""
         self.seen, self._seen_mark = mark.offset, mark
 
-    def take(self) -> Piece | None:
-        """Return the next lines; None when the file was truncated or rewritten under us."""
+    def take(self, portion: int = BLOCK) -> Piece | None:
+        """Return the next lines, of `portion` bytes or the one that is longer.
+
+        None when the file was truncated or rewritten under us.
+        """
         again = self.offset < self.seen
         if self.unpassed is not None and not fits(self.unpassed, self.fd):
             return None
         old = again or self.offset < self.until
         edge = (self.seen if again else self.until) if old else self.offset + BLOCK
-        limit = min(BLOCK, edge - self.offset)
+        limit = min(portion, edge - self.offset)
         chunk = self._read(limit)
+        if chunk is not None and len(chunk) >= limit and b"\n" not in chunk:
+            chunk = self._read(limit := min(BLOCK, edge - self.offset))
         if chunk is None:
             return None
         more = len(chunk) >= limit

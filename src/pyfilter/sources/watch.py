@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatch
+from time import monotonic
 from typing import Final
 
 from asyncinotify import Event, Inotify, Mask
@@ -43,6 +44,7 @@ class Watch:
         self._folders: dict[str, tuple[Handle, frozenset[str]]] = {}
         self._names: dict[int, frozenset[str]] = {}
         self._short: set[str] = set()  # what could not be watched
+        self._looked = 0.0  # monotonic seconds, where nothing tells of changes
         self._left = 0, ""  # cookie and path of the last file that was moved away
         self._open()
 
@@ -101,7 +103,20 @@ class Watch:
             changes.everything = True
             changes.blind = self.polling
             event = self._inotify.sync_get()
-        while event is not None:  # take along what has come already
+        return self._sorted(event, changes)
+
+    def changed(self) -> Changes | None:
+        """Return what has changed already, for one who has other work."""
+        if self.polling and monotonic() < self._looked + POLL:
+            return None
+        self._looked = monotonic()
+        changes = Changes(set(), set(), {}, everything=self.polling, blind=self.polling)
+        event = self._inotify.sync_get() if self._inotify is not None else None
+        return self._sorted(event, changes) if event or self.polling else None
+
+    def _sorted(self, event: Event | None, changes: Changes) -> Changes:
+        """Sort an event and all that have come behind it."""
+        while event is not None and self._inotify is not None:
             self._sort(event, changes)
             event = self._inotify.sync_get()
         return changes
