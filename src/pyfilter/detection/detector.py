@@ -1,10 +1,12 @@
 # Events in, offences out: the counting of one rule.
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.evidence import Evidence, evidence
+from pyfilter.detection.evidence import LONGEST, Evidence, Seen, cut, evidence
 from pyfilter.detection.marks import (
     ECHO,
     ONE,
@@ -23,12 +25,13 @@ from pyfilter.detection.marks import (
 )
 from pyfilter.detection.prefixes import SITE, subject
 from pyfilter.detection.sites import Sites
-from pyfilter.detection.table import Marks, Room, Table, join_usual
+from pyfilter.detection.table import Marks, Room, Row, Table, join_usual
 from pyfilter.model import AT_ONCE, Event, Limits, Offence
 
 NEVER = math.nan
 PAIR = 2  # parts of a row for each mark
 NEXT = 1 << STAMP_AT
+_AT = attrgetter("at")
 
 
 class Counting(Protocol):
@@ -54,7 +57,7 @@ class EventDetector:
         self._lighter: dict[float, int] = {}  # weights below 1: what their marks are less
         self._table = Table(self._limit, counting.live)
         self._room = room
-        self._evidence = Evidence(self._prefix)
+        self._evidence = Evidence()
         self._sites = Sites(limits, room) if limits.ipv6_prefix > SITE else None
         room.tables.add(self._table)
 
@@ -64,41 +67,49 @@ class EventDetector:
         share = self._room.share()
         for start in range(0, len(events), share):
             chunk = events[start : start + share]
-            self._evidence.keep(chunk, share)
-            self._count(chunk, offences)
+            seen = self._evidence.room(len(chunk), share)
+            for at, moment in groupby(chunk, _AT):
+                self._count(moment, int(at * TICKS) << STAMP_AT, seen, offences)
             self._room.tidy()
         return offences
 
-    def _count(self, events: Sequence[Event], offences: list[Offence]) -> None:
-        """Count events, the usual ones here and now: a flood goes through this loop."""
-        counts, close, lighter = self._table.counts, self._table.close, self._lighter
-        span, edge, usual = self._counting.span, self._counting.edge, self._usual
-        last, newest, base, floor, later, further = NEVER, 0, 0, 0, 0, 0
+    def _count(self, events: Iterable[Event], now: int, seen: Seen, found: list[Offence]) -> None:
+        """Count events of one time, the usual ones here: a flood goes through this loop."""
+        counts, close, usual = self._table.counts, self._table.close, self._usual
+        edge, floor, later = self._counting.edge, now - self._counting.span, now + NEXT
+        peer, process, port, plain, counted = None, "", 0, 0, ""  # of the event before
+        self._table.newest = max(self._table.newest, now)
         for event in events:
-            if event.at != last:
-                last, now = event.at, int(event.at * TICKS) << STAMP_AT
-                base, floor, later, newest = now | ONE, now - span, now + NEXT, max(newest, now)
-            port = hash(event.port) & PORT
-            mark = base | hash(event.pid) & PID | port
-            if event.echo:
-                mark |= ECHO
-            key: str = event.address if ":" not in event.address else self._six(event, offences)
-            held = counts.get(key)
-            less = 0 if event.weight == usual else lighter.get(event.weight, -1)
+            key: str = event.address if ":" not in event.address else self._six(event, found)
+            seen[key].append(event if len(event.line) <= LONGEST else cut(event))
+            if event.port != peer or event.pid != process:
+                peer, process, port = event.port, event.pid, hash(event.port) & PORT
+                plain = hash(process) & PID | port | now | ONE
+            elif event.echo and port and key == counted and event.weight == usual:
+                continue  # of the attempt that has just counted
+            mark, held, counted = plain | ECHO if event.echo else plain, counts.get(key), key
+            less = 0 if event.weight == usual else self._lighter.get(event.weight, -1)
             if held is None and less >= 0 and key not in close:
                 counts[key] = mark - less
                 continue
-            if held is not None and less >= 0 and (port or not event.pid):
+            if held is not None and less >= 0 and (port or not process):
                 row = (held, held & PORT) if isinstance(held, int) else held
-                timely = floor <= row[edge] and row[-2] < later
-                if timely and (joined := join_usual(row, mark - less, port)):
-                    counts[key] = joined if len(joined) > PAIR else joined[0]
-                    further += len(joined) - len(row)
-                    if len(joined) > self._most and joined is not row:
-                        self._reach(event, key, joined[::PAIR], offences)
-                    continue
-            self._join(event, key, mark, offences)
-        self._table.grown(further // PAIR, newest)
+                if floor <= row[edge] and row[-2] < later:
+                    if event.echo and port and port in row:
+                        continue
+                    if joined := join_usual(row, mark - less, port):
+                        counted = self._add(event, key, joined, len(row), found)
+                        continue
+            self._join(event, key, mark, found)
+            counted = ""
+
+    def _add(self, event: Event, key: str, row: Row, before: int, offences: list[Offence]) -> str:
+        """Hold a row that has grown; return the subject unless its count restarted."""
+        self._table.counts[key] = row if len(row) > PAIR else row[0]
+        self._table.grown((len(row) - before) // PAIR)
+        if len(row) > self._most:
+            self._reach(event, key, row[::PAIR], offences)
+        return key if key in self._table.counts else ""
 
     def _join(self, event: Event, key: str, mark: int, offences: list[Offence]) -> None:
         """Count an event of any kind."""
@@ -127,7 +138,7 @@ class EventDetector:
     def _offences(self, event: Event, subject: Network, marks: Marks) -> list[Offence]:
         """Return the offence of a subject, and that of its site; the subject's count restarts."""
         self._table.drop(subject)
-        lines = evidence(event, subject, marks, self._evidence.of(subject))
+        lines = evidence(event.rule, subject, marks, self._evidence.of(subject))
         offence = Offence(event.rule, subject, event.at, lines)
         if self._sites is None or ":" not in subject:
             return [offence]

@@ -33,15 +33,10 @@ def thousandths(weight: float) -> int:
     return max(1, round(min(weight * UNIT, MAX_WEIGHT)))
 
 
-def mark_of(event: Event) -> int:
-    """Return the mark of an event whose weight is finite and above 0."""
-    return (
-        stamp(event.at)
-        | thousandths(event.weight) << WEIGHT_AT
-        | (ECHO if event.echo else 0)
-        | hash(event.pid) & PID
-        | hash(event.port) & PORT
-    )
+def kind_of(event: Event) -> int:
+    """Return weight and echo of an event whose weight is above 0, as they stand in its mark."""
+    weight = ONE if event.weight == 1.0 else thousandths(event.weight) << WEIGHT_AT
+    return weight | ECHO if event.echo else weight
 
 
 def time_of(mark: int) -> float:

@@ -1,15 +1,21 @@
 # Which subject an address is counted under: IPv4 by itself, IPv6 by its network.
+from functools import lru_cache
+
 from pyfilter.addresses import Address, Network, covering
 
 SITE = 48  # never ban a shorter IPv6 prefix: it would hit other customers
 _GROUPS = 8
 _GROUP = 16
+_KEEP = 4096  # networks remembered: an attempt's lines come together
 
 
 def subject(address: Address, prefix: int) -> Network:
     """Return the subject of an address; `prefix` is the length for IPv6."""
-    if ":" not in address:
-        return Network(address)
+    return Network(address) if ":" not in address else _network(address, prefix)
+
+
+@lru_cache(_KEEP)
+def _network(address: Address, prefix: int) -> Network:
     if prefix % _GROUP or not 0 < prefix < _GROUPS * _GROUP:
         return covering(address, prefix)
     wanted = prefix // _GROUP

@@ -1,6 +1,6 @@
 # Many IPv6 networks of one site together: who holds a /48 has 65,536 networks to try from.
 from pyfilter.addresses import Address, Network
-from pyfilter.detection.evidence import Evidence
+from pyfilter.detection.evidence import Evidence, cut
 from pyfilter.detection.marks import (
     ECHO,
     MAX_WEIGHT,
@@ -12,7 +12,7 @@ from pyfilter.detection.marks import (
     time_of,
     total,
 )
-from pyfilter.detection.prefixes import SITE, site, subject
+from pyfilter.detection.prefixes import site, subject
 from pyfilter.detection.table import Marks, Room, Table
 from pyfilter.detection.window import Window
 from pyfilter.model import Event, Limits, Offence
@@ -30,7 +30,7 @@ class Sites:
         self._each = max(1, limits.maxretry) * UNIT
         self._window = Window(limits.findtime)
         self._table = Table(NETWORKS * self._each, self._window.live)
-        self._evidence = Evidence(SITE)
+        self._evidence = Evidence()
         self._room = room
         room.tables.add(self._table)
 
@@ -49,7 +49,7 @@ class Sites:
         if any(not (each ^ mark) & PID and each & WEIGHT >= mark & WEIGHT for each in old):
             return []  # a network counts once, however often it offends
         marks = self._window.join(old, mark) if old else (mark,)
-        self._evidence.keep([event], self._room.share())
+        self._evidence.room(1, self._room.share())[whole].append(cut(event))
         if total(marks) < self._table.limit:
             self._table.keep(whole, marks)
             return []

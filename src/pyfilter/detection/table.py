@@ -22,12 +22,10 @@ SWEPT = 2 * STEP  # subjects looked at in one sweep
 def join_usual(row: Row, mark: int, port: int) -> Row:
     """Return a row joined by a mark of weight 1 that is neither late nor early enough to end marks.
 
-    The row itself when the mark adds nothing; empty when it takes a closer look, because one of the
-    row's connections may be known by its pid alone.
+    It must not be an echo of a port in the row: that adds nothing. Empty when it takes a closer
+    look, because one of the row's connections may be known by its pid alone.
     """
     if port and port in row:
-        if mark & ECHO:
-            return row
         where = row.index(port)
         if row[where - 1] & ECHO:
             if 0 in row or port in row[where + 1 :] or (row[where - 1] ^ mark) & WEIGHT:
@@ -66,10 +64,9 @@ class Table:
         self._take(home, subject)
         self._put(home, subject, marks[0] if len(marks) == 1 else _row(marks))
 
-    def grown(self, further: int, newest: int) -> None:
-        """Take note of marks that were added to `counts` directly, and of the time."""
+    def grown(self, further: int) -> None:
+        """Take note of marks that were added to subjects of `counts` directly."""
         self._further += further
-        self.newest = max(self.newest, newest)
 
     def drop(self, subject: str) -> None:
         for home in (self.counts, self.close):
