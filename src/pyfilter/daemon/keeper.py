@@ -1,5 +1,6 @@
 # Keeps the kernel as the ledger says: on the bell, at the end of a ban and on a sweep.
 import asyncio
+import gc
 import logging
 
 from pyfilter.daemon.guard import Guard
@@ -10,6 +11,8 @@ from pyfilter.pipeline import Pipeline
 _log = logging.getLogger(__name__)
 SWEEP_EVERY = 30.0  # seconds; a lost notice of the kernel is made up for by then
 _GENTLE = 20  # comparing in full may take a twentieth of the time
+_PIECES = 16  # a sweep forgets in pieces of some milliseconds, with bans between them
+_LITTER = 20  # sweeps until rubbish that survived the quick collections is looked for
 
 
 class Keeper:
@@ -20,6 +23,7 @@ class Keeper:
         self._enforcer = guard.enforcer
         self._wake = asyncio.Event()
         self._rested = 0.0  # loop time before which no full comparison starts
+        self._sweeps = 0
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -73,7 +77,9 @@ class Keeper:
         """Retry what failed, look around, forget what is over, check the kernel."""
         self._guard.look_around()
         self._reconciler.retry()
-        self._pipeline.forget(self._enforcer.clock())
+        for _ in range(_PIECES):
+            self._pipeline.forget(self._enforcer.clock())
+            await asyncio.sleep(0)
         self._enforcer.tend()
         try:
             sound = self._reconciler.sound()
@@ -82,3 +88,6 @@ class Keeper:
             sound = False
         if not sound:
             await self.compare(loop)
+        self._sweeps += 1
+        if self._sweeps % _LITTER == 0:
+            gc.collect()

@@ -13,10 +13,10 @@ Held = int | Row
 
 SUBJECT = 176  # bytes that a subject with one mark takes, dict and text included
 MARK = 130  # bytes that each further mark takes
-STEP = 16_384  # subjects dropped in one go for want of room: some 10 ms
+STEP = 4096  # subjects dropped in one go for want of room: some 10 ms when none is at hand
 EVENTS = 3000  # events that all detectors together may remember in one generation,
 FEWEST = 250  # and how many each may, however many there are
-SWEPT = 2 * STEP  # subjects looked at in one sweep
+SWEPT = STEP  # subjects looked at in one sweep
 
 
 def join_usual(row: Row, mark: int, port: int) -> Row:
