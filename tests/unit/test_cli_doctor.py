@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pyfilter import settings
+from pyfilter import settings, sources
 from pyfilter.cli import checkup
 from pyfilter.cli.checkup import Finding, logs, running, sshd
+from pyfilter.cli.screens import called
+from pyfilter.control.answers import SourceRow
 from pyfilter.control.client import Client
 from small_office import SmallOffice, served
 
@@ -87,3 +89,41 @@ def test_without_a_daemon_that_is_said(tmp_path: Path) -> None:
     (finding,) = running(lambda: Client(tmp_path / "none.sock"))
     assert (finding.of, finding.level) == ("daemon", "bad")
     assert "not running" in finding.text
+
+
+def test_a_log_that_only_its_service_writes_is_not_looked_for_in_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "journal_trouble", lambda: "")
+    absent = sources.Usual((f"{tmp_path}/a.log", f"{tmp_path}/b.log"))
+    finding = checkup._absent("rule apache", absent)
+    assert (finding.level, finding.text) == (
+        "bad",
+        f"none of {tmp_path}/a.log {tmp_path}/b.log is there",
+    )
+    assert "journal" not in finding.mend
+    with_journal = sources.Usual(absent.paths, ("_SYSTEMD_UNIT=ssh.service",))
+    assert checkup._absent("rule sshd", with_journal).level == "good"
+
+
+def test_what_our_own_look_explains_the_daemon_does_not_say_again() -> None:
+    said = Finding("rule sshd", "bad", "usual log of sshd is waiting")
+    other = Finding("rule mine", "bad", "/var/log/mine.log is denied: may not read")
+    own = Finding("rule sshd", "bad", "/var/log/auth.log is not there", "set logpath")
+    good = Finding("rule sshd", "good", "readable")
+    assert checkup.distinct([said, other, own, good]) == [other, own, good]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("/var/log/a.log /var/log/b.log or journal _SYSTEMD_UNIT=a.service", "usual log of a, b"),
+        ("/var/log/a.log or journal", "usual log of a, b"),
+        ("journal _SYSTEMD_UNIT=a.service", "journal of a, b"),
+        ("/var/log/a.log /var/log/b.log /var/log/c.log", "/var/log/a.log and 2 more"),
+        ("/var/log/a.log", "/var/log/a.log"),
+        ("-", "-"),
+    ],
+)
+def test_a_source_has_a_short_name(name: str, short: str) -> None:
+    assert called(SourceRow(name, "ok", "", 0, None, 0, ["a", "b"])) == short

@@ -187,6 +187,22 @@ def test_explain_shows_what_matched(capsys: pytest.CaptureFixture[str]) -> None:
     assert "policy    2 in 10m ban for 1h" in found
 
 
+def test_a_line_that_means_little_by_itself_is_said_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '203.0.113.9 - - [23/Nov/2026:05:00:01 +0000] "GET /favicon.ico HTTP/1.1" 404 9 "-" "-"'
+    log = tmp_path / "access.log"
+    log.write_text(f"{line}\n")
+    assert ran("match", "--rule", "web", str(log)) == 0
+    assert "203.0.113.9, counts 0.02 of a failure" in capsys.readouterr().out
+    config = tmp_path / "web.toml"
+    config.write_text('[rules.web]\nlogpath = "/var/log/access.log"\nmaxretry = 5\n')
+    assert ran("-c", str(config), "explain", line) == 0
+    out = capsys.readouterr().out
+    assert "counts 0.02 of a failure" in out
+    assert "5 in 10m ban for 1h, 250 lines such as this" in out
+
+
 def test_explain_shows_where_a_near_miss_misses(capsys: pytest.CaptureFixture[str]) -> None:
     line = "Nov 23 05:00:01 web01 sshd[1]: Failed password fr root from 203.0.113.9 port 1 ssh2"
     assert ran("explain", "-o", "json", line) == 1

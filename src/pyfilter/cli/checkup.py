@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from pyfilter import sources
+from pyfilter.cli.screens import called
 from pyfilter.control.answers import ExaminedAnswer, StatusAnswer, WhyAnswer
 from pyfilter.control.client import Client
 from pyfilter.control.requests import AskStatus, AskWhy, Examine
@@ -100,14 +101,21 @@ def _log_of(name: str, rule: RuleSettings) -> Iterator[Finding]:
         yield _journal(of, journal_trouble())
     else:
         seen = look(place.paths)
-        trouble = journal_trouble() if isinstance(place, sources.Usual) else "not asked for"
         yield from _files(of, list(seen.files.values()), list(seen.refused.items()))
         if not seen.files and not seen.refused:
-            paths = " ".join(place.paths)
-            mend = f"install rsyslog or read the journal ({trouble})" if trouble else ""
-            level: Literal["good", "bad"] = "bad" if trouble else "good"
-            text = f"none of {paths} is there" if trouble else "the journal is read"
-            yield Finding(of, level, text, mend)
+            yield _absent(of, place)
+
+
+def _absent(of: str, place: sources.Files | sources.Usual) -> Finding:
+    mend = "set logpath to where the service logs, or leave the rule out"
+    if isinstance(place, sources.Usual) and place.matches:
+        trouble = journal_trouble()
+        if not trouble:
+            return Finding(of, "good", "the journal is read")
+        mend = f"{mend}; the journal cannot stand in: {trouble}"
+    paths = " ".join(place.paths)
+    none = f"none of {paths} is there" if " " in paths else f"{paths} is not there"
+    return Finding(of, "bad", none, mend)
 
 
 def _journal(of: str, trouble: str) -> Finding:
@@ -189,9 +197,17 @@ def _state(status: StatusAnswer) -> Iterator[Finding]:
         yield Finding("firewall", "bad", text, "it mends itself within 30 s; else see the log")
     for source in status.sources:
         if source.state != "ok":
-            yield Finding(source.source, "bad", f"{source.state}: {source.detail}")
+            detail = source.detail.removeprefix(f"{source.state} ")
+            text = f"{called(source)} is {source.state}: {detail}"
+            yield from (Finding(f"rule {name}", "bad", text) for name in source.rules)
     for warning in status.warnings:
         yield Finding("configuration", "note", warning)
+
+
+def distinct(findings: list[Finding]) -> list[Finding]:
+    """Leave out what the daemon says of a rule's log where our own look says how to mend it."""
+    mended = {one.of for one in findings if one.level == "bad" and one.mend}
+    return [one for one in findings if one.level != "bad" or one.mend or one.of not in mended]
 
 
 def _examined(answer: ExaminedAnswer) -> Finding:

@@ -1,10 +1,8 @@
 # `pyfilter doctor`: looks at this machine and says what is wrong and how to mend it.
-from itertools import chain
-
 import click
 import msgspec
 
-from pyfilter.cli.checkup import Finding, clock, firewall, logs, running, sshd
+from pyfilter.cli.checkup import Finding, clock, distinct, firewall, logs, running, sshd
 from pyfilter.cli.context import Globals, pass_globals
 from pyfilter.cli.output import emit
 from pyfilter.errors import RefusedError
@@ -18,8 +16,8 @@ _MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "r
 def doctor_command(options: Globals) -> None:
     """Look at this machine: what is wrong, and how to mend it."""
     found = options.settings()
-    findings = list(
-        chain(running(options.client), firewall(found), logs(found), sshd(found), clock(found))
+    findings = distinct(
+        [*running(options.client), *firewall(found), *logs(found), *sshd(found), *clock(found)]
     )
     emit(options, [msgspec.to_builtins(one) for one in findings], lambda: _show(findings))
     bad = sum(one.level == "bad" for one in findings)

@@ -1,5 +1,6 @@
 # `pyfilter explain`: every rule against a line, and why the near misses miss.
 import time
+from math import ceil
 from typing import Any
 
 import click
@@ -78,15 +79,24 @@ def _show_event(event: Event, found: Settings, now: float) -> None:
     click.echo(f"    address   {event.address}")
     click.echo(f"    user      {visible(event.user) or '-'}")
     click.echo(f"    time      {own}")
-    counts = "bans at once" if event.weight == AT_ONCE else f"counts {event.weight:g}"
+    counts = "bans at once" if event.weight == AT_ONCE else worth(event.weight)
     echo = ", unless its connection has counted" if event.echo else ""
     click.echo(f"    kind      {event.kind}, {counts}{echo}")
     if event.rule in found.rules:
         limits = found.rules[event.rule].limits
         within, bantime = spoken(limits.findtime), spoken(limits.bantime)
-        click.echo(f"    policy    {limits.maxretry} in {within} ban for {bantime}")
+        few = 0 < event.weight < 1
+        lines = f", {ceil(limits.maxretry / event.weight):,} lines such as this" if few else ""
+        click.echo(f"    policy    {limits.maxretry} in {within} ban for {bantime}{lines}")
     else:
         click.echo(f"    policy    the rule is not on: [rules.{event.rule}] turns it on")
+
+
+def worth(weight: float) -> str:
+    """Return what an event counts, in words: most of a small weight mean nothing by themselves."""
+    if not weight:
+        return "no failure"
+    return f"counts {weight:g} of a failure" if weight < 1 else f"counts {weight:g}"
 
 
 def _shape(given: bytes, findings: list[Finding], now: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 
 from pyfilter.cli.chosen import configured, rule_settings
 from pyfilter.cli.context import Globals, pass_globals
+from pyfilter.cli.explaining import worth
 from pyfilter.cli.lines import lines, opened
 from pyfilter.cli.output import moment, rfc3339
 from pyfilter.cli.trial import Trial, Verdict
@@ -71,6 +72,8 @@ def _human(verdicts: Iterator[tuple[int, Verdict]]) -> None:
         who = event.address if event else "(a name, never resolved)"
         user = f" user {visible(event.user, 40)}" if event and event.user else ""
         ban = ""
+        if event and event.weight < 1:
+            user += f", {worth(event.weight)}"
         if verdict.ban:
             ban = click.style(f" BAN of {verdict.ban.subject}", fg="red", bold=True)
         click.echo(f"{number}: {moment(verdict.at)} {who}{user}{ban}")

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 import click
 
 from pyfilter.cli.output import ago, field, moment, size, table, until
-from pyfilter.control.answers import BanRow, EvidenceRow, RuleRow, StatusAnswer, WhyAnswer
+from pyfilter.control.answers import (
+    BanRow,
+    EvidenceRow,
+    RuleRow,
+    SourceRow,
+    StatusAnswer,
+    WhyAnswer,
+)
 from pyfilter.durations import spoken
 
 _EVIDENCE = 20  # lines
@@ -79,7 +86,7 @@ def _show_sources(answer: StatusAnswer) -> None:
         ("source", "state", "lines", "last line", "lag", "rules", "detail"),
         [
             (
-                row.source,
+                called(row),
                 row.state,
                 f"{row.lines:,}",
                 ago(row.last_line, answer.now),
@@ -91,6 +98,17 @@ def _show_sources(answer: StatusAnswer) -> None:
         ],
         right=("lines", "lag"),
     )
+
+
+def called(row: SourceRow) -> str:
+    """Return a short name of a source; where nobody named a log its own lists all that it may be."""
+    whose = ", ".join(row.rules) or "no rule"
+    if " or journal" in row.source:
+        return f"usual log of {whose}"
+    if row.source.startswith("journal "):
+        return f"journal of {whose}"
+    first, *others = row.source.split()
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _show_rules(rules: Iterable[RuleRow]) -> None:
