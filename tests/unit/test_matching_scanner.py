@@ -4,9 +4,7 @@ import pytest
 
 from pyfilter.errors import RuleError
 from pyfilter.matching import library
-from pyfilter.matching.literals import best_cover
 from pyfilter.matching.matcher import Matcher
-from pyfilter.matching.pattern import whole
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import AT_ONCE, Block
@@ -18,21 +16,6 @@ def found(rule: Rule, *lines: str) -> list[tuple[str, str, float]]:
     data = "".join(f"{line}\n" for line in lines).encode()
     events = Matcher([(rule, ())]).events(Block("test", data, NOW, live=False))
     return [(event.address, event.user, event.weight) for event in events]
-
-
-@pytest.mark.parametrize(
-    ("match", "texts"),
-    [
-        ("^Failed password for <user> from <ip>$", {b"Failed password for "}),
-        ("^(?:Illegal|Invalid) user <user> from <ip>$", {b"Illegal user ", b"Invalid user "}),
-        ("^x <user> (?:refused|denied access) <ip> y$", {b" refused ", b" denied access "}),
-        ("^<ip>: (?:a|b)<*>no such thing<*>$", {b"no such thing"}),
-    ],
-)
-def test_the_rarest_texts_that_a_line_must_hold_are_found(match: str, texts: set[bytes]) -> None:
-    cover = best_cover(whole(match))
-    assert cover is not None
-    assert set(cover.texts) == texts
 
 
 def test_texts_are_found_without_regard_to_case_where_the_pattern_says_so() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from pyfilter.errors import RuleError
 from pyfilter.matching.emit import emit, silent
+from pyfilter.matching.literals import telling
 from pyfilter.matching.pattern import PLACEHOLDERS
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.syntax import ExpressionError, Parser
@@ -21,7 +22,9 @@ class Breaks:
 
     def mended(self, data: bytes) -> bytes:
         """Return the data with doubtful lines emptied, as many lines as before."""
-        for last in self._last:
+        for last, told in self._last:
+            if not all(any(text in data for text in texts) for texts in told):
+                continue  # sooner said than by the expression
             for match in last.finditer(data):
                 begin = data.rfind(b"\n", 0, match.start()) + 1
                 end = data.find(b"\n", match.end())
@@ -35,9 +38,11 @@ class Breaks:
         return data
 
 
-def _compiled(rule: Rule) -> re.Pattern[bytes]:
+def _compiled(rule: Rule) -> tuple[re.Pattern[bytes], list[frozenset[bytes]]]:
+    """Return the expression of a last line, and texts of which it holds one each."""
     try:
         node = Parser(rule.broken, PLACEHOLDERS).parse()
-        return re.compile(emit(node, silent).encode("latin-1"), re.ASCII | re.MULTILINE)
+        told = [cover.texts for cover in telling(node) if not cover.caseless]
+        return re.compile(emit(node, silent).encode("latin-1"), re.ASCII | re.MULTILINE), told
     except (ExpressionError, re.error, ValueError) as error:
         raise RuleError(f"rule {rule.name}: broken {rule.broken!r}: {error}") from None

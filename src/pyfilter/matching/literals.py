@@ -8,10 +8,14 @@ from pyfilter.matching.tree import Alt, Anchor, Char, Group, Node, Repeat, Seq
 
 _MOST = 200  # texts in a set
 _LONGEST = 48
-_SHORTEST = 3  # a shorter text is in too many lines
+_SHORTEST = 2  # a text of less weight is in too many lines
 _ENOUGH = 16  # longer than this a text gets no rarer
+_RARE = 5  # a text of this weight may need another one beside it to tell, but not just any
+_PAIRED = 4  # texts, each of which is looked for with another one behind or before it
+_CUT = 12  # bytes of a text that is one of many beside another
 _COMMON = re.compile(rb"[ :\[\]0-9.]*(?: from | port | for | user )?[ :\[\]0-9.]*")
 _LETTERS = 26
+_NO_LETTERS = bytes(byte for byte in range(256) if not chr(byte).isalpha() or byte > 127)
 _VARIED = {"time", "ip", "host", "port", "pid", "user"}  # no text to be found in these
 
 
@@ -23,26 +27,41 @@ class Cover(NamedTuple):
 
     def worth(self) -> float:
         """Return how rare the texts are likely to be; 0 means useless."""
-        shortest = min((_rarity(text) for text in self.texts), default=0)
-        return 0.0 if shortest < _SHORTEST else min(shortest, _ENOUGH) - len(self.texts) / 80
+        least = self._least(0)
+        return 0.0 if least < _SHORTEST else min(least, _ENOUGH) - len(self.texts) / 80
+
+    def beside(self) -> float:
+        """Return how much the texts tell beside another cover; too many are dear to look for."""
+        return min(self._least(0.25), _ENOUGH / 2) - (len(self.texts) - 1) / 2
+
+    def _least(self, common: float) -> float:
+        return min((_weight(text, common) for text in self.texts), default=0)
 
 
-def all_covers(node: Node, broken: bytes = b"") -> list[tuple[bytes, ...]]:
-    """Return sets of texts, of each of which a match must hold one, those that say most first."""
-    found = [cover for cover in _covers(node)[1] for cover in _pieces(cover, broken)]
-    telling = [one for one in found if one.worth() > 0 and not one.caseless]
-    telling.sort(key=lambda one: (len(one.texts), -one.worth()))
-    return [tuple(_fewest(one.texts)) for one in telling]
+def telling(node: Node, broken: bytes = b"", *, ordered: bool = True) -> tuple[Cover, ...]:
+    """Return what a match must hold that tells it best: a cover, or two in the order they stand in.
 
-
-def best_cover(node: Node, broken: bytes = b"") -> Cover | None:
-    """Return the rarest texts that a match must hold, None if all of them are too common.
-
-    `broken` are bytes that may be written otherwise in the line: no text may hold them.
+    None if all texts are too common. `broken` are bytes that may be written otherwise in the line:
+    no text may hold them. Two only where lines are `ordered` as what patterns are held against.
     """
-    found = [cover for cover in _covers(node)[1] for cover in _pieces(cover, broken)]
+    found = covers(node, broken)
     best = max(found, key=Cover.worth, default=None)
-    return Cover(_fewest(best.texts), best.caseless) if best and best.worth() > 0 else None
+    if best is None or best.worth() <= 0:
+        return ()
+    alone = Cover(_fewest(best.texts), best.caseless)
+    least = _RARE / 2 if best.worth() > _RARE else 0
+    others = [one for one in found if one is not best and one.beside() > least]
+    if not ordered or not others or len(alone.texts) > _PAIRED:
+        return (alone,)
+    other = max(others, key=Cover.beside)
+    texts = other.texts if len(other.texts) == 1 else (text[:_CUT] for text in other.texts)
+    pair = (alone, Cover(_fewest(frozenset(texts)), other.caseless))
+    return pair if found.index(best) < found.index(other) else pair[::-1]
+
+
+def covers(node: Node, broken: bytes = b"") -> list[Cover]:
+    """Return sets of texts, of each of which a match must hold one, in the order they stand in."""
+    return [_pieces(cover, broken) for cover in _covers(node)[1]]
 
 
 def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
@@ -52,17 +71,19 @@ def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
     )
 
 
-def _rarity(text: bytes) -> int:
-    return 0 if _COMMON.fullmatch(text) else len(text)
+def _weight(text: bytes, common: float) -> float:
+    """Return how telling a text is: its letters, and half of what else there is of it."""
+    weight = (len(text) + len(text.translate(None, _NO_LETTERS))) / 2
+    return weight * common if _COMMON.fullmatch(text) else weight
 
 
-def _pieces(cover: Cover, broken: bytes) -> Iterable[Cover]:
+def _pieces(cover: Cover, broken: bytes) -> Cover:
     if not broken:
-        return [cover]
+        return cover
     pieces = [
         max(re.split(rb"[" + re.escape(broken) + rb"]", text), key=len) for text in cover.texts
     ]
-    return [Cover(frozenset(pieces), cover.caseless)]
+    return Cover(frozenset(pieces), cover.caseless)
 
 
 def _char(mask: int) -> tuple[set[bytes], bool] | None:
@@ -150,9 +171,10 @@ def _choice(options: Iterable[Node]) -> tuple[set[bytes] | None, list[Cover], bo
         if len(union) <= _MOST:
             return union, [Cover(_lowered(union, caseless), caseless)], caseless
     best = [max(covers, key=Cover.worth, default=None) for _, covers, _ in spelled]
-    if None in best or len({cover.caseless for cover in best if cover}) > 1:
+    if None in best:
         return None, [], False
-    together = frozenset().union(*(cover.texts for cover in best if cover))
+    caseless = any(cover.caseless for cover in best if cover)
+    together = frozenset().union(*(_lowered(cover.texts, caseless) for cover in best if cover))
     return None, [Cover(together, caseless)] if len(together) <= _MOST else [], False
 
 

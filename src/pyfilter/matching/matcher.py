@@ -10,7 +10,6 @@ from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
 from pyfilter.matching.breaks import Breaks
 from pyfilter.matching.bulk import Bulk, Spare
-from pyfilter.matching.needs import Needs
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
@@ -47,7 +46,6 @@ class Matcher:
         self._breaks = Breaks(rule for rule, _ in rules)
         self._scanner = scanner(self.readers, cache)
         self._bulk = Bulk(self.readers, self.stamps, self._address)
-        self._needs = Needs(self.readers)
         self._dense = False
         self._portion = _PORTION
         self._bits: list[tuple[int, int]] = []  # a reader's first pattern, its patterns as bits
@@ -145,7 +143,6 @@ class Matcher:
         return woven + events[taken:] if left else events
 
     def _read(self, line: bytes, mask: int, block: Block) -> Iterator[Event]:
-        mask = self._needs.narrowed(line, mask)
         for number, (shift, bits) in enumerate(self._bits):
             if not mask & bits:
                 continue

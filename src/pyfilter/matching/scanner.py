@@ -5,15 +5,8 @@ from collections.abc import Sequence
 import hyperscan as hs
 from msgspec import Struct
 
-from pyfilter.matching.emit import emit, silent
-from pyfilter.matching.literals import Cover, best_cover
-from pyfilter.matching.pattern import Compiled
+from pyfilter.matching.probes import Expression, probes_of
 from pyfilter.matching.reading import Reader
-from pyfilter.matching.rule import Rule
-
-_JSON_BROKEN = b"\"\\/<>&'"  # may be written as escapes in JSON
-_NO_WORD = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)
-_META = frozenset(b"\\^$.|?*+()[]{}/")
 
 
 class Probe(Struct, frozen=True, array_like=True):
@@ -45,67 +38,42 @@ NOBODY = Candidates([], [], [])
 
 def plan(readers: Sequence[Reader]) -> Plan:
     """Return what to scan for. Raises RuleError when a pattern is wrong."""
-    probes: dict[tuple[bytes, int], list[int]] = {}
-    always, number = [], 0
     for reader in readers:
         reader.check_ignore()
-        for compiled in reader.patterns:
-            found = _probes(reader, compiled)
-            for key in found:
-                probes.setdefault(key, []).append(number)
-            if not found:
-                always.append(number)
-            number += 1
-    listed = tuple(Probe(*key, tuple(patterns)) for key, patterns in probes.items())
-    return Plan(listed, tuple(always), hs.dumpb(_compile(listed)) if listed else b"")
-
-
-def _probes(reader: Reader, compiled: Compiled) -> list[tuple[bytes, int]]:
-    body = compiled.body
-    json = reader.rule.format in ("json", "cut")  # the line is not what patterns are held against
-    cover = best_cover(body, broken_by(reader.rule)) if body is not None else None
-    if cover:
-        return [_literal(cover, text) for text in cover.texts]
-    expression = (
-        emit(body, silent).encode("latin-1") if body is not None else compiled.regex.pattern
-    )
-    whole = (expression, hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER)
-    return [] if json or not _takes(*whole) else [whole]
-
-
-def broken_by(rule: Rule) -> bytes:
-    """Return bytes at which a line may differ from what patterns are held against."""
-    if rule.format == "cut":
-        return _NO_WORD  # a time is cut out between words, never within one
-    if rule.format != "json":
-        return b""
-    joined = len(rule.fields.get("message", "").split()) > 1
-    return _JSON_BROKEN + b" " * joined
-
-
-def _literal(cover: Cover, text: bytes) -> tuple[bytes, int]:
-    escaped = b"".join(
-        b"\\" * (byte in _META) + bytes([byte]) if 32 <= byte < 127 else b"\\x%02x" % byte
-        for byte in text
-    )
-    return escaped, hs.HS_FLAG_CASELESS if cover.caseless else 0
-
-
-def _takes(expression: bytes, flags: int) -> bool:
+    patterns = [(one.rule, compiled) for one in readers for compiled in one.patterns]
+    wanted = [probes_of(rule, compiled) for rule, compiled in patterns]
     try:
-        _compile((Probe(expression, flags, ()),))
+        return _planned(wanted)
+    except hs.error:  # an expression of a user's own, perhaps
+        return _planned([found if _taken(found) else [] for found in wanted])
+
+
+def _planned(wanted: Sequence[Sequence[Expression]]) -> Plan:
+    """Return a plan of what each pattern wants looked for."""
+    probes: dict[Expression, list[int]] = {}
+    for number, found in enumerate(wanted):
+        for expression in found:
+            probes.setdefault(expression, []).append(number)
+    listed = tuple(Probe(*key, tuple(patterns)) for key, patterns in probes.items())
+    always = tuple(number for number, found in enumerate(wanted) if not found)
+    return Plan(listed, always, hs.dumpb(_compile(list(probes))) if listed else b"")
+
+
+def _taken(expressions: Sequence[Expression]) -> bool:
+    try:
+        _compile(expressions)
     except hs.error:
         return False
     return True
 
 
-def _compile(probes: tuple[Probe, ...]) -> hs.Database:
+def _compile(expressions: Sequence[Expression]) -> hs.Database:
     database = hs.Database()
     database.compile(
-        expressions=[probe.expression for probe in probes],
-        ids=list(range(len(probes))),
-        elements=len(probes),
-        flags=[probe.flags for probe in probes],
+        expressions=[expression for expression, _ in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=[flags for _, flags in expressions],
     )
     return database
 

@@ -1,0 +1,101 @@
+# Matching: what the scanner looks for on behalf of a pattern. The fewer lines of others hold it, the
+# less is read in vain: two texts in their order tell more than one, and cost Hyperscan hardly more.
+import re
+
+import hyperscan as hs
+
+from pyfilter.matching.emit import emit, silent
+from pyfilter.matching.literals import Cover, covers, telling
+from pyfilter.matching.pattern import Compiled
+from pyfilter.matching.rule import Rule
+from pyfilter.matching.tree import ANY, FOREVER, Alt, Char, Group, Node, Repeat, Seq
+
+Expression = tuple[bytes, int]  # of Hyperscan, with its flags; any of a pattern's must fit a line
+
+_JSON_BROKEN = b"\"\\/<>&'"  # may be written as escapes in JSON
+_NO_WORD = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)
+_META = frozenset(b"\\^$.|?*+()[]{}/")
+_NUMBER = re.compile(rb"[ ^](\d{3,})(?= )")
+_ANYTHING = Repeat(Char(ANY), 0, FOREVER)
+
+
+def probes_of(rule: Rule, compiled: Compiled) -> list[Expression]:
+    """Return expressions of which one fits every line that a pattern fits; none: nothing is known."""
+    body = compiled.body
+    if body is None:
+        return [] if rule.format in ("json", "cut") else [_whole(compiled.regex.pattern)]
+    told = telling(body, _broken(rule), ordered=_ordered(rule))
+    if len(told) == 1:
+        flags = hs.HS_FLAG_CASELESS if told[0].caseless else 0
+        return [(_escaped(text), flags) for text in sorted(told[0].texts)]
+    if told:
+        return _pairs(*told)
+    if rule.format == "json":
+        return _numbers(body)
+    return [] if rule.format == "cut" else [_whole(emit(_timeless(body), silent).encode("latin-1"))]
+
+
+def _whole(expression: bytes) -> Expression:
+    return expression, hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER
+
+
+def _broken(rule: Rule) -> bytes:
+    """Return bytes at which a line may differ from what patterns are held against."""
+    if rule.format == "cut":
+        return _NO_WORD  # a time is cut out between words, never within one
+    if rule.format != "json":
+        return b""
+    return _JSON_BROKEN if _ordered(rule) else _JSON_BROKEN + b" "
+
+
+def _ordered(rule: Rule) -> bool:
+    """Say whether a line's texts stand in the order of what patterns are held against."""
+    return rule.format != "json" or len(rule.fields.get("message", "").split()) <= 1
+
+
+def _pairs(one: Cover, other: Cover) -> list[Expression]:
+    """Return expressions for two covers, one for each text of the smaller: texts alone are quick."""
+    if len(one.texts) <= len(other.texts):
+        return [(_either(one, text) + b".*" + _either(other), 0) for text in sorted(one.texts)]
+    return [(_either(one) + b".*" + _either(other, text), 0) for text in sorted(other.texts)]
+
+
+def _either(cover: Cover, *chosen: bytes) -> bytes:
+    """Return an expression of the chosen texts of a cover, or of any."""
+    texts = b"|".join(map(_escaped, chosen or sorted(cover.texts)))
+    return b"(?i:%b)" % texts if cover.caseless else b"(?:%b)" % texts if b"|" in texts else texts
+
+
+def _escaped(text: bytes) -> bytes:
+    return b"".join(
+        b"\\" * (byte in _META) + bytes([byte]) if 32 <= byte < 127 else b"\\x%02x" % byte
+        for byte in text
+    )
+
+
+def _numbers(body: Node) -> list[Expression]:
+    """Return expressions for whole numbers between spaces, which JSON writes in no other way.
+
+    In JSON spaces may be written as escapes, or be those between two fields.
+    """
+    for index, cover in enumerate(covers(body)):
+        start = b"^" if index == 0 and isinstance(body, Seq) else b""
+        found = [_NUMBER.search(start + text) for text in cover.texts]
+        if (numbers := {match[1] for match in found if match}) and all(found):
+            return [(rb"(?:\b|\\[nr])%b\b" % number, 0) for number in sorted(numbers)]
+    return []
+
+
+def _timeless(node: Node) -> Node:
+    """Return a tree of at least the same texts without the many forms of times."""
+    match node:
+        case Group(name, inner):
+            return _ANYTHING if name == "time" else Group(name, _timeless(inner))
+        case Seq(parts):
+            return Seq(tuple(map(_timeless, parts)))
+        case Alt(options):
+            return Alt(tuple(map(_timeless, options)))
+        case Repeat(inner, low, high, lazy):
+            return Repeat(_timeless(inner), low, high, lazy)
+        case _:
+            return node
