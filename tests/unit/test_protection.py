@@ -9,6 +9,7 @@ from pyfilter.protection import Protection, Shield, sessions
 from pyfilter.protection.sessions import Sessions
 from pyfilter.protection.shields import collapse
 from pyfilter.protection.surroundings import connections, logged_in, surroundings
+from reading import descriptors
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -144,3 +145,11 @@ def test_a_failure_is_no_login() -> None:
     protection = Protection()
     Sessions(protection).witness([Event("sshd", address("203.0.113.13"), 0.0, port="50000")])
     assert protection.shield(Network("203.0.113.13")) is None
+
+
+def test_looking_around_leaves_no_descriptor_open() -> None:
+    surroundings()
+    before = descriptors()
+    for _ in range(3):
+        surroundings()
+    assert descriptors() == before

@@ -34,6 +34,8 @@ def _connected() -> list[Network]:
     found: set[Network] = set()
     for number in Path("/proc/self/fd").iterdir():
         try:
+            if not number.is_socket():
+                continue
             with socket.socket(fileno=os.dup(int(number.name))) as one:
                 if one.family in {socket.AF_INET, socket.AF_INET6}:
                     found.add(network(one.getpeername()[0]))
