@@ -10,6 +10,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pyfilter.addresses import network
+from pyfilter.model import Ban, Release
+
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 SERVER, ATTACKER, FRIEND = "10.99.0.1", "10.99.0.2", "10.99.0.3"
@@ -17,11 +20,20 @@ SERVER6, ATTACKER6 = "fd99::1", "fd99:0:0:1::2"
 PORT = 8022
 SHORT = 0.3  # seconds in which an answer over the wire comes many times over
 PATIENCE = 10.0  # seconds; long enough for the busiest machine
+NOW = 1_000_000.0
 OURS = Path("/proc/thread-self/ns/net")
 
 
 def may_make() -> bool:
     return os.geteuid() == 0
+
+
+def ban(subject: str, seconds: float | None = 600.0) -> Ban:
+    return Ban(network(subject), NOW, None if seconds is None else NOW + seconds, "test")
+
+
+def release(subject: str) -> Release:
+    return Release(network(subject), NOW, "operator")
 
 
 @contextmanager

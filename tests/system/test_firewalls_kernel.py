@@ -6,11 +6,10 @@ from contextlib import closing
 import pytest
 
 import netspace
-from netspace import ATTACKER, ATTACKER6, FRIEND, PATIENCE, SERVER6, SHORT, Wire
+from netspace import ATTACKER, ATTACKER6, FRIEND, NOW, PATIENCE, SERVER6, SHORT, Wire, ban, release
 from pyfilter.addresses import network
 from pyfilter.firewalls import AnyFirewall, Iptables, Nftables, Observe
 from pyfilter.interfaces import Firewall
-from pyfilter.model import Ban, Release
 
 pytestmark = [
     pytest.mark.root,
@@ -18,7 +17,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft"),
     pytest.mark.skipif(shutil.which("ipset") is None, reason="needs iptables and ipset"),
 ]
-NOW = 1_000_000.0
 BACKENDS: dict[str, AnyFirewall] = {
     "nftables": Nftables(),
     "nftables-reject": Nftables(action="reject"),
@@ -27,12 +25,6 @@ BACKENDS: dict[str, AnyFirewall] = {
     "iptables-plain": Iptables(ipset=False),
     "iptables-plain-reject": Iptables(ipset=False, action="reject"),
 }
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with netspace.wired() as wired:
-        yield wired
 
 
 @pytest.fixture(params=BACKENDS)
@@ -51,14 +43,6 @@ def firewall(wire: Wire, settings: AnyFirewall) -> Iterator[Firewall]:
 def action(settings: AnyFirewall) -> str:
     assert not isinstance(settings, Observe)
     return settings.action
-
-
-def ban(subject: str, seconds: float | None = 600.0) -> Ban:
-    return Ban(network(subject), NOW, None if seconds is None else NOW + seconds, "test")
-
-
-def release(subject: str) -> Release:
-    return Release(network(subject), NOW, "operator")
 
 
 @pytest.mark.parametrize("subject", [ATTACKER, "10.99.0.0/24", "10.99.0.2/31", "10.96.0.0/11"])

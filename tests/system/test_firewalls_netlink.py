@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import netspace
-from netspace import run
+from netspace import NOW, ban, release, run
 from pyfilter.addresses import Network, network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import Nftables, elements
@@ -22,14 +22,12 @@ from pyfilter.firewalls.nftables import NftablesFirewall
 from pyfilter.firewalls.ruleset import set_prefix
 from pyfilter.firewalls.wire import ECHO, NEWTABLE, attribute
 from pyfilter.interfaces import Firewall
-from pyfilter.model import Ban, Release
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not netspace.may_make(), reason="needs root"),
     pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft"),
 ]
-NOW = 1_000_000.0
 HOST, SIX = network("192.0.2.1"), network("2001:db8::1")
 TABLE = Change(NEWTABLE, ECHO, attribute(1, "pyfilter"))
 
@@ -49,14 +47,6 @@ def netlink(firewall: Firewall) -> Iterator[Netlink]:
     opened = Netlink()
     yield opened
     opened.close()
-
-
-def ban(subject: Network, seconds: float | None = 600.0) -> Ban:
-    return Ban(subject, NOW, None if seconds is None else NOW + seconds, "test")
-
-
-def release(subject: Network) -> Release:
-    return Release(subject, NOW, "operator")
 
 
 def changes(ends: Mapping[Network, float | None], times: int = 1) -> list[Change]:

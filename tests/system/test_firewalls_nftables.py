@@ -11,33 +11,17 @@ from contextlib import closing
 import pytest
 
 import netspace
-from netspace import ATTACKER, ATTACKER6, FRIEND, Wire, run
+from netspace import ATTACKER, ATTACKER6, FRIEND, NOW, Wire, ban, release, run
 from pyfilter.addresses import network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import Nftables
 from pyfilter.interfaces import Firewall
-from pyfilter.model import Ban, Release
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not netspace.may_make(), reason="needs root"),
     pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft"),
 ]
-NOW = 1_000_000.0
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with netspace.wired() as wired:
-        yield wired
-
-
-def ban(subject: str, seconds: float | None = 600.0) -> Ban:
-    return Ban(network(subject), NOW, None if seconds is None else NOW + seconds, "test")
-
-
-def release(subject: str) -> Release:
-    return Release(network(subject), NOW, "operator")
 
 
 FOREIGN = """

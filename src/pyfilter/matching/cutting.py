@@ -57,12 +57,17 @@ def _compile(rule: Rule, text: str) -> re.Pattern[bytes]:
     return expression
 
 
+def foreign(text: str) -> re.Pattern[bytes]:
+    """Compile an expression taken over from elsewhere. Raises what `re.compile` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python will read otherwise one day
+        return re.compile(text.encode("utf-8", "surrogateescape"))
+
+
 def searched(rule: Rule, text: str) -> re.Pattern[bytes]:
     """Return an expression that is searched for. Raises RuleError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python will read otherwise one day
-            expression = re.compile(text.encode("utf-8", "surrogateescape"))
+        expression = foreign(text)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise RuleError(f"rule {rule.name}: ignore {text!r}: {error}") from None
     body = wider(text)

@@ -1,13 +1,12 @@
 # Matching: one pattern of a rule, made ready: placeholders become a tree, the tree is checked,
 # and an expression for Python `re` on bytes comes out.
 import re
-import warnings
 from functools import cached_property
 
 from msgspec import Struct
 
 from pyfilter.errors import RuleError
-from pyfilter.matching.cutting import wider
+from pyfilter.matching.cutting import foreign, wider
 from pyfilter.matching.emit import emit, named
 from pyfilter.matching.forms import SHAPES, STAMP
 from pyfilter.matching.rule import Pattern, Rule
@@ -72,7 +71,7 @@ class Compiled(Struct, frozen=True, dict=True):
         Made when first needed: most never are.
         """
         if self.pattern.groups or self.body is None:
-            return _compile_own(self.pattern.match)
+            return foreign(self.pattern.match)
         return re.compile(emit(self.body, named).encode("latin-1"), re.ASCII)
 
 
@@ -131,7 +130,7 @@ def _anchored(rule: Rule, pattern: Pattern) -> Compiled:
 
 def _own(pattern: Pattern, *, loose: bool) -> Compiled:
     """Take an expression over as it stands; its groups are named by position."""
-    regex = _compile_own(pattern.match)
+    regex = foreign(pattern.match)
     names = pattern.groups
     if len(names) != regex.groups:
         raise ValueError(f"it has {regex.groups} groups and {len(names)} names for them")
@@ -139,12 +138,6 @@ def _own(pattern: Pattern, *, loose: bool) -> Compiled:
         raise ValueError("none of its groups is an address (ip, host or either)")
     body = wider(pattern.match) if loose else _read(pattern.match)
     return Compiled(pattern, body, names)
-
-
-def _compile_own(expression: str) -> re.Pattern[bytes]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python will read otherwise one day
-        return re.compile(expression.encode("utf-8", "surrogateescape"))
 
 
 def _read(expression: str) -> Node | None:

@@ -1,11 +1,11 @@
 # settings: settings.rules of a config.json: the user's own expressions, or a rule of the library.
 import re
-import warnings
 from pathlib import Path
 from typing import Literal
 
 from msgspec import structs
 
+from pyfilter.matching.cutting import foreign
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Limits
 from pyfilter.settings.library import Library
@@ -165,9 +165,7 @@ def _filled(keys: Section, text: str, place: str) -> str:
 
 def _groups(keys: Section, text: str) -> int:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python will read otherwise one day
-            return re.compile(text).groups
+        return foreign(text).groups
     except (re.error, RecursionError, OverflowError) as error:
         raise keys.wrong(
             "regex_patterns", f"{shown(text)} is no regular expression: {error}"

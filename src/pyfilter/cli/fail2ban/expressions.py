@@ -1,8 +1,8 @@
 # fail2ban: one of its expressions as a pattern: `<HOST>` and its like become groups that have a name.
 import re
-import warnings
 
 from pyfilter.errors import RefusedError
+from pyfilter.matching.cutting import foreign
 from pyfilter.matching.rule import Found, Pattern
 
 _IP4 = r"(?:::fffff?f?:)?(?P<ip4>\d{1,3}(?:\.\d{1,3}){3})"
@@ -84,9 +84,7 @@ def _field(match: re.Match[str]) -> str:
 
 def _compiled(text: str) -> re.Pattern[bytes]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python will read otherwise one day
-            compiled = re.compile(text.encode("utf-8", "surrogateescape"))
+        compiled = foreign(text)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise UnsuitedError(f"it is no regular expression: {error}") from None
     if any(not found.isascii() for found in _CLASS.findall(text)):
