@@ -1,7 +1,9 @@
 # Parse, don't validate: the only place that makes canonical Address and Network text.
 import socket
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import repeat
 from typing import NewType
 
 from pyfilter.errors import AddressError
@@ -64,6 +66,18 @@ def number(host: Address) -> int:
     """Return an address as a number, for arithmetic in hot paths."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return int.from_bytes(socket.inet_pton(family, host), "big")
+
+
+def ipv4_numbers(texts: Iterable[str]) -> list[int]:
+    """Return IPv4 addresses as numbers, many of them without a step of Python for each.
+
+    Raises AddressError unless all are canonical: inet_pton takes no other text of an IPv4 address.
+    """
+    keys = map(socket.inet_pton, repeat(socket.AF_INET), texts)
+    try:
+        return list(map(int.from_bytes, keys))
+    except (OSError, ValueError):
+        raise AddressError("one of many texts is no IPv4 address") from None
 
 
 def parsed(subject: Network | Address) -> IPv4Network | IPv6Network:

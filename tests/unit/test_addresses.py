@@ -1,7 +1,7 @@
 # addresses.py: canonical text or AddressError, nothing between.
 import pytest
 
-from pyfilter.addresses import address, covering, network
+from pyfilter.addresses import address, covering, ipv4_numbers, network
 from pyfilter.errors import AddressError
 
 
@@ -63,3 +63,17 @@ def test_what_is_no_network_is_refused(text: str) -> None:
 def test_an_address_is_counted_by_its_network() -> None:
     assert covering(address("2001:db8::5"), 64) == "2001:db8::/64"
     assert covering(address("203.0.113.13"), 32) == "203.0.113.13"
+
+
+def test_many_ipv4_addresses_are_numbers_at_once() -> None:
+    assert ipv4_numbers(["0.0.0.1", "10.0.0.0", "255.255.255.255"]) == [1, 10 << 24, (1 << 32) - 1]
+    assert ipv4_numbers([]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1.2.3", "01.2.3.4", "1.2.3.04", "256.1.1.1", "0x7f.0.0.1", "1.2.3.4 ", "::1", "", "a\0b"],
+)
+def test_one_text_among_many_that_is_no_canonical_ipv4_address_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        ipv4_numbers(["1.2.3.4", text])

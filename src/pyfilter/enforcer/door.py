@@ -1,7 +1,7 @@
 # The one door for every Decision: check, record, block, tell.
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
 
@@ -102,7 +102,7 @@ class Enforcer:
             _log.error("The ledger cannot tell of earlier bans, protection goes on: %s", error)
         else:
             self.recalled = True
-            self.restore(ban for ban in bans if ban.subject not in self.standing)
+            self.restore([ban for ban in bans if ban.subject not in self.standing])
 
     def tend(self) -> None:
         """Take up what could not be recalled; let the ledger drop what is long over."""
@@ -114,10 +114,8 @@ class Enforcer:
     def block(self, decisions: Sequence[Decision]) -> None:
         """Bring the kernel in line; what it refuses now is tried again at the next sweep."""
         wanted = [d for d in decisions if self._is_for_the_kernel(d)]
-        full = False
-        for start in range(0, len(wanted), _CHUNK):
-            full |= self._block_chunk(wanted[start : start + _CHUNK])
-        if full:
+        chunks = (wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK))
+        if True in list(map(self._block_chunk, chunks)):
             self._make_room()
 
     def _block_chunk(self, chunk: Sequence[Decision]) -> bool:
@@ -128,10 +126,11 @@ class Enforcer:
             self.complain(error)
             self.unapplied.update((d.subject, d) for d in chunk)
             return not error.recoverable
-        for decision in chunk:
-            self.unapplied.pop(decision.subject, None)
-            if isinstance(decision, Ban):
-                self.left_out.discard(decision.subject)
+        if self.unapplied or self.left_out:
+            for decision in chunk:
+                self.unapplied.pop(decision.subject, None)
+                if isinstance(decision, Ban):
+                    self.left_out.discard(decision.subject)
         return False
 
     def _make_room(self) -> None:
@@ -154,8 +153,7 @@ class Enforcer:
 
     def lacking(self, fitting: Mapping[Network, Ban]) -> set[Network]:
         """Return the bans that the firewall has no room for."""
-        wanted = (ban.subject for ban in self.bans() if not self._only_says(ban))
-        return {subject for subject in wanted if subject not in fitting}
+        return set(self._wanted({s: ban for s, ban in self.standing.items() if s not in fitting}))
 
     def complain(self, error: FirewallError) -> None:
         """Remember the firewall's trouble; it is logged once until it changes."""
@@ -202,8 +200,15 @@ class Enforcer:
 
     def desired(self) -> Mapping[Network, Ban]:
         """Return what the kernel should hold: every ban that is more than said and has room."""
-        wanted = {ban.subject: ban for ban in self.bans() if not self._only_says(ban)}
-        return self.firewall.fitting(wanted)
+        return self.firewall.fitting(self._wanted(self.standing))
+
+    def _wanted(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
+        now, only_says = self.clock(), self._only_says
+        return {
+            subject: ban
+            for subject, ban in bans.items()
+            if (ban.until is None or ban.until > now) and not (ban.observe and only_says(ban))
+        }
 
     async def blocked(self) -> dict[Network, Blocked]:
         """Return what the kernel itself holds now; raises FirewallError.
@@ -229,13 +234,16 @@ class Enforcer:
         expected = len(self.desired())
         return FirewallState(self.firewall.name, health, expected, self.held, self.repairs)
 
-    def restore(self, bans: Iterable[Ban]) -> None:
+    def restore(self, bans: Collection[Ban]) -> None:
         """Take bans of an earlier run up again without recording or telling them anew."""
+        shielded = self.protection.shielded([ban.subject for ban in bans])
+        now = self.clock()
         for ban in bans:
-            if not self._refusal(ban, force=False):
-                self.standing[ban.subject] = ban
-                if ban.until is not None:
-                    heappush(self._ends, (ban.until, ban.subject))
+            if ban.subject in shielded or (ban.until is not None and ban.until <= now):
+                continue
+            self.standing[ban.subject] = ban
+            if ban.until is not None:
+                heappush(self._ends, (ban.until, ban.subject))
 
 
 def _ends_later(known: Ban, new: Ban) -> bool:

@@ -1,11 +1,11 @@
 # Desired state is the ledger; the kernel is brought back to it, whoever changed it.
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from pyfilter.addresses import Network
 from pyfilter.enforcer.door import Enforcer
 from pyfilter.errors import FirewallError
-from pyfilter.model import Ban, Blocked, Decision, Release
+from pyfilter.model import Ban, Blocked, Release
 
 _log = logging.getLogger(__name__)
 _SLACK = 5.0  # seconds by which a kernel timeout may differ before it is set anew
@@ -25,14 +25,25 @@ class Reconciler:
         firewall.protect(self._enforcer.protection.networks())
         held = self._enforcer.listed(firewall.blocked())
         self._adopt(held.values())
-        self._settle(self.differences(held))
+        self._settle(held)
 
-    def _settle(self, mends: Sequence[Decision]) -> None:
-        """Bring the kernel to what it should hold; what goes first makes room for the rest."""
-        enforcer = self._enforcer
-        enforcer.left_out = enforcer.lacking(enforcer.desired())
-        enforcer.block([mend for mend in mends if isinstance(mend, Release)])
-        enforcer.block([mend for mend in mends if isinstance(mend, Ban)])
+    def _settle(self, held: Mapping[Network, Blocked]) -> int:
+        """Bring the kernel to what it should hold, what goes first makes room for the rest.
+
+        Returns in how many places it differed.
+        """
+        enforcer, now = self._enforcer, self._enforcer.clock()
+        desired = enforcer.desired()
+        extra = [Release(subject, now, "expired") for subject in held.keys() - desired.keys()]
+        missing = [
+            ban
+            for subject, ban in desired.items()
+            if (there := held.get(subject)) is None or _differs(ban, there, now)
+        ]
+        enforcer.left_out = enforcer.lacking(desired)
+        enforcer.block(extra)
+        enforcer.block(missing)
+        return len(extra) + len(missing)
 
     def _adopt(self, blocked: Iterable[Blocked]) -> None:
         """Take elements that the ledger lost (a power cut) as bans with their remaining time."""
@@ -69,26 +80,16 @@ class Reconciler:
         try:
             enforcer.firewall.open()
             enforcer.firewall.protect(enforcer.protection.networks())
-            mends = self.differences(await enforcer.blocked())
+            held = await enforcer.blocked()
         except FirewallError as error:
             enforcer.complain(error)
             return
-        if mends:
-            enforcer.repairs += len(mends)
-            _log.warning("The firewall differed from the ledger in %d places: mended", len(mends))
-            self._settle(mends)
-
-    def differences(self, held: Mapping[Network, Blocked]) -> list[Decision]:
-        """Return the decisions that bring what the kernel holds to what it should hold."""
-        now, desired = self._enforcer.clock(), self._enforcer.desired()
-        missing = [b for subject, b in desired.items() if _differs(b, held.get(subject), now)]
-        extra = [Release(subject, now, "expired") for subject in held.keys() - desired.keys()]
-        return [*missing, *extra]
+        if mended := self._settle(held):
+            enforcer.repairs += mended
+            _log.warning("The firewall differed from the ledger in %d places: mended", mended)
 
 
-def _differs(ban: Ban, held: Blocked | None, now: float) -> bool:
-    if held is None:
-        return True
+def _differs(ban: Ban, held: Blocked, now: float) -> bool:
     if held.remaining is None:  # it does not end by itself: our own Release will end it
         return False
     if ban.until is None:

@@ -30,12 +30,12 @@ def fold(decisions: Sequence[Decision], now: float) -> Batch:
     releases: dict[Network, None] = {}
     for decision in decisions:
         subject = check(decision.subject)
-        bans.pop(subject, None)
-        releases.pop(subject, None)
-        if isinstance(decision, Ban) and (decision.until is None or decision.until > now):
-            bans[subject] = None if decision.until is None else decision.until - now
+        if isinstance(decision, Ban) and ((until := decision.until) is None or until > now):
+            bans[subject] = None if until is None else until - now
+            releases.pop(subject, None)
         else:
             releases[subject] = None
+            bans.pop(subject, None)
     return Batch(bans, tuple(releases))
 
 

@@ -8,7 +8,7 @@ from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.batch import Batch
 from pyfilter.firewalls.netlink import Change
-from pyfilter.firewalls.ruleset import NAME, Prefix, set_name
+from pyfilter.firewalls.ruleset import NAME, Prefix, prefix, set_name
 from pyfilter.firewalls.wire import CREATE, DELSETELEM, EXCLUSIVE, NEWSETELEM, attribute
 
 # include/uapi/linux/netfilter/nf_tables.h
@@ -62,44 +62,74 @@ def _body(where: Prefix, packed: Sequence[bytes]) -> bytes:
 
 def _named(subjects: Iterable[Network]) -> Elements:
     """Return elements that are no more than their keys."""
-    found: dict[Prefix, list[bytes]] = {}
-    for subject in subjects:
-        where, key = _place(subject)
-        found.setdefault(where, []).append(_element(key))
-    return found
+    return {
+        where: [_element(key) for key in _keys(those)] for where, those in _placed(subjects).items()
+    }
 
 
 def _ending(bans: Mapping[Network, float | None]) -> Elements:
     """Return elements with their ends; a network is shown as such to whoever lists the set."""
-    found: dict[Prefix, list[bytes]] = {}
-    for subject, seconds in bans.items():
-        where, key = _place(subject)
-        rest = b"" if seconds is None else _TIMEOUT + _milliseconds(seconds)
-        if "/" in subject:
-            rest += _comment(subject)
-        found.setdefault(where, []).append(_element(key, rest))
+    found = {}
+    for where, those in _placed(bans).items():
+        keys, ends = _keys(those), [bans[one] for one in those]
+        if "/" in those[0]:
+            notes = map(_comment, those)
+            rests = [_end(end) + note for end, note in zip(ends, notes, strict=True)]
+            found[where] = list(map(_element, keys, rests))
+        else:
+            found[where] = _hosts(keys, ends)
     return found
 
 
-def _place(subject: Network) -> tuple[Prefix, bytes]:
-    """Return the set that a subject belongs to, and its key there."""
-    base, slash, length = subject.partition("/")
-    family, version = (socket.AF_INET6, 6) if ":" in base else (socket.AF_INET, 4)
+def _hosts(keys: Sequence[bytes], ends: Sequence[float | None]) -> list[bytes]:
+    size = len(keys[0])
+    heads, pack = _heads(size, len(_TIMEOUT) + 8), struct.Struct(f">12s{size}s4sQ").pack
+    return [
+        _element(key) if end is None else pack(heads, key, _TIMEOUT, _milliseconds(end))
+        for key, end in zip(keys, ends, strict=True)
+    ]
+
+
+def _placed(subjects: Iterable[Network]) -> Mapping[Prefix, Sequence[Network]]:
+    """Return subjects by the set that they belong to."""
+    found: dict[tuple[bool, str], list[Network]] = {}
+    for subject in subjects:
+        slash = subject.find("/")
+        place = ":" in subject, subject[slash:] if slash >= 0 else ""
+        if place in found:
+            found[place].append(subject)
+        else:
+            found[place] = [subject]
+    return {prefix(those[0]): those for those in found.values()}
+
+
+def _keys(subjects: Sequence[Network]) -> list[bytes]:
+    family = socket.AF_INET6 if ":" in subjects[0] else socket.AF_INET
+    return [_key(family, one) for one in subjects]
+
+
+def _key(family: int, subject: Network) -> bytes:
     try:
-        key = socket.inet_pton(family, base)
+        return socket.inet_pton(family, subject.partition("/")[0])
     except OSError:
         raise FirewallError(f"{subject!r} is no canonical network", recoverable=False) from None
-    return (version, int(length) if slash else 8 * len(key)), key
 
 
 def _element(key: bytes, rest: bytes = b"") -> bytes:
-    size = len(key)
-    heads = _HEADS.pack(12 + size + len(rest), _ELEMENT, 8 + size, _KEY, 4 + size, _VALUE)
-    return heads + key + rest
+    return _heads(len(key), len(rest)) + key + rest
 
 
-def _milliseconds(seconds: float) -> bytes:
-    return min(max(1, round(seconds * 1000)), _LONGEST).to_bytes(8, "big")
+def _heads(size: int, rest: int) -> bytes:
+    return _HEADS.pack(12 + size + rest, _ELEMENT, 8 + size, _KEY, 4 + size, _VALUE)
+
+
+def _end(seconds: float | None) -> bytes:
+    return b"" if seconds is None else _TIMEOUT + _milliseconds(seconds).to_bytes(8, "big")
+
+
+def _milliseconds(seconds: float) -> int:
+    whole = round(seconds * 1000)
+    return whole if 0 < whole < _LONGEST else min(max(1, whole), _LONGEST)
 
 
 def _comment(text: str) -> bytes:

@@ -1,11 +1,13 @@
 # What can still be read of a corrupt database and is sound goes into the new one.
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pyfilter.addresses import network
+from msgspec import Meta, ValidationError, convert
+
+from pyfilter.addresses import ipv4_numbers, network
 from pyfilter.errors import AddressError
 
 Row = tuple[Any, ...]
@@ -13,6 +15,7 @@ Rescued = dict[str, list[Row]]
 
 _NUMBER = (int, float)
 _LATEST = 1e11  # seconds since the epoch: the year 5138; calendars end at 9999
+_Moment = Annotated[float, Meta(gt=-_LATEST, lt=_LATEST)]
 _END = (int, float, type(None))
 # What is worth it, with the types of its columns; history and counts are not.
 _TYPES: dict[str, tuple[Any, ...]] = {
@@ -21,6 +24,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "SELECT * FROM position": (str, str),
     "SELECT * FROM allowance": (str, _END, str, str),
 }
+_Bans = list[tuple[str, _Moment, _Moment | None, str, str, int, str, str]]
 _INTO = {
     "SELECT * FROM active": "INSERT OR IGNORE INTO active VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "SELECT * FROM subject": "INSERT OR IGNORE INTO subject VALUES (?, ?, ?, ?)",
@@ -46,9 +50,14 @@ def _sound(database: sqlite3.Connection, query: str) -> Iterator[Row]:
                 yield row
 
 
-def is_ban(row: Row) -> bool:
-    """Say whether a row of `active` is one that we can have written."""
-    return _fits(row, _TYPES["SELECT * FROM active"]) and _canonical(row[0])
+def bans(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows of `active` that we can have written: nearly always all of them at once."""
+    try:
+        convert(rows, _Bans)
+    except ValidationError:
+        rows = [row for row in rows if _fits(row, _TYPES["SELECT * FROM active"])]
+    subjects = [row[0] for row in rows]
+    return rows if _all_canonical(subjects) else [row for row in rows if _canonical(row[0])]
 
 
 def is_history(row: Row) -> bool:
@@ -60,6 +69,15 @@ def _fits(row: Row, types: Row) -> bool:
     if len(row) != len(types) or not all(map(isinstance, row, types)):
         return False
     return all(-_LATEST < value < _LATEST for value in row if type(value) is float)
+
+
+def _all_canonical(subjects: Sequence[str]) -> bool:
+    """Say whether so many subjects are canonical; most are IPv4 hosts, and quickly told."""
+    try:
+        ipv4_numbers([one for one in subjects if ":" not in one and "/" not in one])
+    except AddressError:
+        return False
+    return all(_canonical(one) for one in subjects if ":" in one or "/" in one)
 
 
 def _canonical(subject: str) -> bool:

@@ -6,13 +6,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from pyfilter.addresses import Network
+from pyfilter.ledger import rescue
 from pyfilter.ledger.file import File
-from pyfilter.ledger.rescue import is_ban, is_history
 from pyfilter.ledger.rows import from_row, text, to_row, unpack
 from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, Release
 
 KEPT = 500_000  # decisions; the oldest go first
 _LAST = 1 << 62
+_AT_ONCE = 5000  # rows: all of them would take as much memory again as the bans
 PURGED = 3000  # decisions that one purge takes away at most: some 30 ms
 
 _REMEMBER = """INSERT INTO decision VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -78,8 +79,11 @@ class SqliteLedger:
 
     def active(self, at: float) -> list[Ban]:
         with self._file.reading() as database:
-            rows = database.execute(_ACTIVE, {"at": at})
-            return [Ban(*row) for row in rows if is_ban(row)]  # bits may have been flipped
+            found: list[Ban] = []
+            answer = database.execute(_ACTIVE, {"at": at})
+            while rows := answer.fetchmany(_AT_ONCE):  # bits may have been flipped
+                found += [Ban(*row) for row in rescue.bans(rows)]
+            return found
 
     def evidence(self, subject: Network) -> tuple[Event, ...]:
         with self._file.reading() as database:
@@ -96,7 +100,7 @@ class SqliteLedger:
                 "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?",
                 (subject,),
             ).fetchone()
-        return History(*row) if row and is_history(row) else History()
+        return History(*row) if row and rescue.is_history(row) else History()
 
     def past(
         self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100

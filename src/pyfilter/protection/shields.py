@@ -1,10 +1,19 @@
 # Every protected network and why it is; a look-up costs a few dict accesses.
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from msgspec import Struct
 
-from pyfilter.addresses import Address, Network, is_host, network, number, parsed, version
+from pyfilter.addresses import (
+    Address,
+    Network,
+    ipv4_numbers,
+    is_host,
+    network,
+    number,
+    parsed,
+    version,
+)
 from pyfilter.errors import AddressError
 from pyfilter.model import Allowance
 
@@ -16,6 +25,9 @@ NEVER = tuple(
         "::", "::1", "fe80::/10", "ff00::/8",
     )
 )  # fmt: skip
+
+
+_BITS = {4: 32, 6: 128}
 
 
 class Shield(Struct, frozen=True):
@@ -30,27 +42,39 @@ class _Index:
     """Shields by prefix length, so that a host is found in a few dict look-ups."""
 
     def __init__(self, shields: Iterable[Shield]) -> None:
-        self.by_length: dict[tuple[int, int], dict[int, Shield]] = {}  # (version, host bits)
+        self.by_length: dict[int, dict[int, dict[int, Shield]]] = {4: {}, 6: {}}  # host bits
         for shield in shields:
             net = parsed(shield.network)
             rest = net.max_prefixlen - net.prefixlen
-            found = self.by_length.setdefault((net.version, rest), {})
+            found = self.by_length[net.version].setdefault(rest, {})
             found.setdefault(int(net.network_address) >> rest, shield)
 
     def covering(self, host: Address) -> Shield | None:
-        family, value = version(host), number(host)
-        for (of, rest), found in self.by_length.items():
-            if of == family and (shield := found.get(value >> rest)):
+        value = number(host)
+        for rest, found in self.by_length[version(host)].items():
+            if shield := found.get(value >> rest):
                 return shield
         return None
 
+    def among(self, ipv4: Sequence[Network]) -> set[Network]:
+        """Return the IPv4 hosts, out of many, that a shield covers."""
+        values, found = ipv4_numbers(ipv4), set[Network]()
+        for rest, shields in self.by_length[4].items():
+            both = zip(ipv4, values, strict=True)
+            found.update([host for host, value in both if value >> rest in shields])
+        return found
+
     def overlapping(self, subject: Network) -> Shield | None:
-        wanted = parsed(subject)
-        for (of, _), found in self.by_length.items():
-            if of != wanted.version:
+        base, _, length = subject.partition("/")
+        family, value = version(subject), number(Address(base))
+        own = _BITS[family] - int(length)
+        for rest, found in self.by_length[family].items():
+            if rest >= own:
+                if shield := found.get(value >> rest):
+                    return shield
                 continue
-            for shield in found.values():
-                if wanted.overlaps(parsed(shield.network)):
+            for start, shield in found.items():  # shields that a wider subject may hold
+                if start >> (own - rest) == value >> own:
                     return shield
         return None
 
@@ -89,6 +113,12 @@ class Protection:
         if is_host(subject):
             return self._index.covering(Address(subject))
         return self._index.overlapping(subject)
+
+    def shielded(self, subjects: Collection[Network]) -> set[Network]:
+        """Return those of many subjects that are protected, or a part of which is."""
+        found = self._index.among([one for one in subjects if ":" not in one and "/" not in one])
+        found.update(one for one in subjects if (":" in one or "/" in one) and self.shield(one))
+        return found
 
     def networks(self) -> list[Network]:
         """Return what the firewall lets through before it drops anything."""
