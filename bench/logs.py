@@ -12,6 +12,7 @@ from pathlib import Path
 SEED = 1
 BEGAN = 1_795_000_000  # seconds since the epoch of the first line; others follow, 5,000 a second
 USERS = ("root", "admin", "ubuntu", "test", "oracle", "postgres", "git", "user", "pi", "deploy")
+A_SECOND = 5000  # lines
 Line = Callable[[random.Random, str], Iterator[str]]
 
 
@@ -79,14 +80,16 @@ def other(chance: random.Random) -> str:
     ).format(pid=chance.randrange(1000, 100_000))
 
 
-def stamp(number: int, form: str) -> str:
-    at = time.gmtime(BEGAN + number // 5000)
+def stamp(number: int, form: str, began: int = BEGAN) -> str:
+    at = time.gmtime(began + number // A_SECOND)
     if form == "syslog":
         return time.strftime("%b %d %H:%M:%S", at)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", at) + f".{number % 5000 * 200:06d}+00:00"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", at) + f".{number % A_SECOND * 200:06d}+00:00"
 
 
-def lines(kind: str, count: int, peers: int = 20_000, form: str = "syslog") -> Iterator[str]:
+def lines(
+    kind: str, count: int, peers: int = 20_000, form: str = "syslog", began: int = BEGAN
+) -> Iterator[str]:
     """Yield `count` lines of an attack, benign, mixed or web log."""
     chance = random.Random(SEED)
     pool, weights = addresses(peers), zipf(peers)
@@ -96,7 +99,9 @@ def lines(kind: str, count: int, peers: int = 20_000, form: str = "syslog") -> I
         if kind == "web":
             said = [web(chance, peer, number)]
         else:
-            said = [f"{stamp(number, form)} web01 {line}" for line in _told(kind, chance, peer)]
+            said = [
+                f"{stamp(number, form, began)} web01 {line}" for line in _told(kind, chance, peer)
+            ]
         for line in said[: count - number]:
             number += 1
             yield line + "\n"

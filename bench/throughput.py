@@ -1,15 +1,13 @@
 # How many lines a CPU second does the daemon's whole pipeline take?
 #
-#   python bench/throughput.py [--lines 300000] [--runs 5] [--peers]
+#   python bench/throughput.py [--lines 300000] [--runs 5] [--peers] [--peer-lines 20000]
 #
 # Reads each log as the daemon does, scans, extracts, counts, decides and takes the bans in the
 # observe backend with a ledger in SQLite. Beside it, in the same run: reading the file alone,
-# Hyperscan alone, and with --peers fail2ban, SSHGuard and CrowdSec where they are installed.
+# Hyperscan alone, and with --peers fail2ban, SSHGuard and CrowdSec where they are installed, over
+# a shorter log of the same kind.
 import argparse
-import resource
-import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from pathlib import Path
 import hyperscan
 
 import logs
+import peers
 from pyfilter import detection
 from pyfilter.enforcer import Enforcer
 from pyfilter.firewalls import Observe
@@ -90,31 +89,6 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def child(command: list[str], stdin: Path | None = None) -> float:
-    """Return the CPU seconds of a program and all its children."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with (stdin or Path("/dev/null")).open("rb") as feed:
-        subprocess.run(
-            command, stdin=feed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-        )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def peers(path: Path) -> dict[str, Callable[[], float]]:
-    """Return the peers that are installed, each a run over a log."""
-    found: dict[str, Callable[[], float]] = {}
-    if shutil.which("fail2ban-regex"):
-        found["fail2ban-regex"] = lambda: child(["fail2ban-regex", str(path), "sshd"])
-    parser = next(Path("/usr").glob("**/sshg-parser"), None)
-    if parser is not None:
-        found["sshg-parser"] = lambda: child([str(parser)], path)
-    if shutil.which("crowdsec"):
-        dsn = ["crowdsec", "-no-api", "-dsn", f"file://{path}", "-type", "syslog"]
-        found["crowdsec"] = lambda: child(dsn)
-    return found
-
-
 def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> None:
     count = path.read_bytes().count(b"\n")
     works: dict[str, Callable[[], float]] = {
@@ -123,13 +97,9 @@ def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> 
         "PyFilter, sshd": lambda: pyfilter(path),
         f"PyFilter, {len(rules)} rules": lambda: pyfilter(path, rules),
     }
-    if options.peers:
-        works |= peers(path)
     took: dict[str, list[float]] = {name: [] for name in works}
     for run in range(options.runs + 1):
         for name, work in works.items():
-            if run > 1 and name in {"fail2ban-regex", "crowdsec"}:
-                continue  # they are slow, and steady
             seconds = work()
             if run or options.runs == 1:
                 took[name].append(seconds)
@@ -139,7 +109,9 @@ def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> 
     for name, times in took.items():
         seconds = statistics.median(times)
         speed, cost = count / max(seconds, 1e-9), seconds / count * 1e6
-        print(f"{name:24}{speed:>15,.0f}{cost:>11.3f}{seconds / ours:>9.2f}")
+        print(f"{name:24}{speed:>15,.0f}{cost:>11.3f}{seconds / ours:>9.2f}", flush=True)
+    if options.peers:
+        peers.report(path.stem, options.peer_lines, ours / count)
 
 
 def main() -> None:
@@ -147,6 +119,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=300_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--peer-lines", type=int, default=20_000, help="the peers are slow")
     options = parser.parse_args()
     # those that read what syslog writes: one file holds the lines of many such services
     rules = tuple(name for name in library.names() if library.load(name).format == "syslog")
