@@ -1,3 +1,5 @@
+import pytest
+
 from pyfilter.matching import library
 from pyfilter.matching.breaks import Breaks
 from pyfilter.matching.matcher import Matcher
@@ -26,6 +28,27 @@ def _victims(data: bytes) -> list[str]:
 def test_a_line_that_a_visitor_broke_into_the_log_counts_for_nothing() -> None:
     assert _victims(OPENED + GUESS % b"198.51.100.66" + LAST % b"%0a") == []
     assert _victims(GUESS % b"198.51.100.66") == ["198.51.100.66"]
+
+
+@pytest.mark.parametrize(
+    "end",  # of messages of 2048 bytes, as nginx 1.22 cuts them
+    [
+        HEAD
+        + b'7 user "root": password mismatch... (36: File name too long), client: 203.0.113.5, s',
+        b'z... (36: File name too long), client: 203.0.113.5, server: x, request: "GET /zzz',
+        b'z" failed (2: No such file or directory), client: 203.0.113.5, server: x, request: "GET /z',
+        b'z" failed (2: No such file or directory), client: 203.0.113.5, serv',
+        b'z" failed (2: No such file or directory), client: 203.0',
+    ],
+)
+def test_a_broken_message_that_nginx_cut_is_told_too(end: bytes) -> None:
+    assert _victims(OPENED + GUESS % b"198.51.100.66" + end + b"\n") == []
+
+
+def test_a_message_about_a_connection_alone_is_not_taken_for_a_cut_one() -> None:
+    handshake = b"4 SSL_do_handshake() failed (SSL: error:0A00006C:x) while SSL handshaking, "
+    line = HEAD + handshake + b"client: 203.0.113.5, server: 0.0.0.0:443\n"
+    assert "203.0.113.7" in _victims(GUESS % b"203.0.113.7" + line)
 
 
 def test_lines_out_of_reach_of_the_broken_message_still_count() -> None:
