@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import hyperscan
@@ -89,13 +90,25 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> None:
+def several(kind: str) -> dict[str, tuple[str, ...]]:
+    """Return choices of rules for one file: the first of any format by name, with sshd among them.
+
+    In a flood those that read what syslog writes: one file holds the lines of many such services.
+    """
+    names = [name for name in library.names() if name != "sshd"]
+    if kind != "benign":
+        syslog = [name for name in names if library.load(name).format == "syslog"]
+        return {f"PyFilter, {len(syslog) + 1} of syslog": ("sshd", *syslog)}
+    return {f"PyFilter, {count} rules": ("sshd", *names[: count - 1]) for count in (5, 20, 60)}
+
+
+def measure(path: Path, options: argparse.Namespace) -> None:
     count = path.read_bytes().count(b"\n")
     works: dict[str, Callable[[], float]] = {
         "read alone": lambda: cpu(lambda: read(path)),
         "Hyperscan alone": lambda: cpu(lambda: hyperscan_alone(path)),
         "PyFilter, sshd": lambda: pyfilter(path),
-        f"PyFilter, {len(rules)} rules": lambda: pyfilter(path, rules),
+        **{name: partial(pyfilter, path, rules) for name, rules in several(path.stem).items()},
     }
     took: dict[str, list[float]] = {name: [] for name in works}
     for run in range(options.runs + 1):
@@ -110,6 +123,9 @@ def measure(path: Path, options: argparse.Namespace, rules: tuple[str, ...]) -> 
         seconds = statistics.median(times)
         speed, cost = count / max(seconds, 1e-9), seconds / count * 1e6
         print(f"{name:24}{speed:>15,.0f}{cost:>11.3f}{seconds / ours:>9.2f}", flush=True)
+    few, many = took.get("PyFilter, 5 rules"), took.get("PyFilter, 60 rules")
+    if few and many:
+        print(f"60 rules to 5: {statistics.median(many) / statistics.median(few):.2f}")
     if options.peers:
         peers.report(path.stem, options.peer_lines, ours / count)
 
@@ -121,15 +137,13 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--peer-lines", type=int, default=20_000, help="the peers are slow")
     options = parser.parse_args()
-    # those that read what syslog writes: one file holds the lines of many such services
-    rules = tuple(name for name in library.names() if library.load(name).format == "syslog")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in ("benign", "mixed", "attack"):
             path = logs.write(folder / f"{kind}.log", kind, options.lines)
-            measure(path, options, rules)
+            measure(path, options)
         many = logs.write(folder / "million.log", "attack", options.lines, 1_000_000)
-        measure(many, options, rules)
+        measure(many, options)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pytest
 
 from pyfilter.matching.matcher import Matcher
 from pyfilter.matching.pattern import compile_pattern
-from pyfilter.matching.probes import probes_of
+from pyfilter.matching.probes import probes_of, probes_of_breaks
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.matching.scanner import Scanner, plan
 from pyfilter.model import Block
@@ -63,3 +63,19 @@ def test_a_number_of_json_is_sought_as_a_whole(line: str, found: int) -> None:
     assert (candidates.masks or [0])[0] == found
     block = Block("test", f"{line}\n".encode(), 0.0)
     assert matcher.events(block) == matcher.plain(block)
+
+
+@pytest.mark.parametrize(
+    ("between", "count"), [(b"x' was refused\n", 1), (b"x was refused\n", 3), (b"", 3)]
+)
+def test_what_tells_a_broken_message_is_sought_with_the_patterns(
+    between: bytes, count: int
+) -> None:
+    broken = "^[^']{0,99}' was refused$"
+    rule = Rule(name="own", patterns=(Pattern("^refused <ip>$"),), broken=broken)
+    assert [expression for expression, _ in probes_of_breaks(rule)] == [b"' was refused"]
+    matcher = Matcher([(rule, ())])
+    data = b"refused 192.0.2.1\nrefused 192.0.2.2\n" + between + b"refused 192.0.2.3\n"
+    block = Block("test", data, 0.0)
+    assert matcher.events(block) == matcher.plain(block)
+    assert len(matcher.events(block)) == count

@@ -9,6 +9,7 @@ from pyfilter.matching.literals import telling
 from pyfilter.matching.pattern import PLACEHOLDERS
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.syntax import ExpressionError, Parser
+from pyfilter.matching.tree import Node
 
 _REACH = 2048  # bytes of the longest message
 
@@ -38,10 +39,15 @@ class Breaks:
         return data
 
 
+def last_of(rule: Rule) -> Node:
+    """Return the tree of what tells the last line of a broken message. Raises ExpressionError."""
+    return Parser(rule.broken, PLACEHOLDERS).parse()
+
+
 def _compiled(rule: Rule) -> tuple[re.Pattern[bytes], list[frozenset[bytes]]]:
     """Return the expression of a last line, and texts of which it holds one each."""
     try:
-        node = Parser(rule.broken, PLACEHOLDERS).parse()
+        node = last_of(rule)
         told = [cover.texts for cover in telling(node) if not cover.caseless]
         return re.compile(emit(node, silent).encode("latin-1"), re.ASCII | re.MULTILINE), told
     except (ExpressionError, re.error, ValueError) as error:

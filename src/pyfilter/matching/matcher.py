@@ -54,20 +54,25 @@ class Matcher:
             width = len(reader.chosen)
             self._bits.append((shift, ((1 << width) - 1) << shift))
             shift += width
+        self._doubt = 1 << shift  # behind the patterns: a visitor may have broken a message
 
     def events(self, block: Block, spare: Spare | None = None) -> list[Event]:
         """Return all events of a block in line order; lines of several rules give one each.
 
         Failures of the hosts to `spare` may be missing: these are counted there.
         """
-        data = self._breaks.mended(block.data.removesuffix(b"\n"))
+        data = block.data.removesuffix(b"\n")
         if not self._dense and not self._scanner.always:
             most = max(_FEW * _FEW, len(data) // _CROWDED)
             found = self._scanner.candidates(data, most)
-            if found is not None:
-                lines = [data[a:b] for a, b in zip(found.starts, found.ends, strict=True)]
-                return self._chosen(lines, found.masks, block, spare)
-        return self._crowd(data, block, spare)
+            if found and any(mask & self._doubt for mask in found.masks):
+                data = self._breaks.mended(data)
+                found = self._scanner.candidates(data, most)
+            if found:
+                places = zip(found.starts, found.ends, found.masks, strict=True)
+                asked = [(data[a:b], mask) for a, b, mask in places if mask != self._doubt]
+                return self._chosen(asked, block, spare)
+        return self._crowd(self._breaks.mended(data), block, spare)
 
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
@@ -80,15 +85,17 @@ class Matcher:
         return found
 
     def _chosen(
-        self, lines: list[bytes], masks: list[int], block: Block, spare: Spare | None
+        self, asked: list[tuple[bytes, int]], block: Block, spare: Spare | None
     ) -> list[Event]:
-        """Return the events of candidate lines."""
+        """Return the events of candidate lines, each with the patterns that it may fit."""
+        lines = [line for line, _ in asked]
         if len(lines) < _FEW:
-            return self._woven([], [(0, *one) for one in enumerate(masks)], lines, block)
+            left = [(0, number, mask) for number, (_, mask) in enumerate(asked)]
+            return self._woven([], left, lines, block)
         text = b"\n".join(lines).decode("latin-1")
-        events, left = self._bulk.read(lines, text, block, spare)
-        masked = [(before, number, masks[number]) for before, number in left]
-        return self._woven(events, masked, lines, block)
+        events, rest = self._bulk.read(lines, text, block, spare)
+        left = [(before, number, asked[number][1]) for before, number in rest]
+        return self._woven(events, left, lines, block)
 
     def _crowd(self, data: bytes, block: Block, spare: Spare | None) -> list[Event]:
         """Return the events of a block most of whose lines matter."""

@@ -12,7 +12,7 @@ import msgspec
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.scanner import Plan, Scanner, plan
 
-_FORM = 4  # of the file; raise it when probes or plans change
+_FORM = 5  # of the file; raise it when probes or plans change
 _DIGEST = 32
 
 
@@ -37,8 +37,9 @@ def scanner(readers: Sequence[Reader], folder: Path | None) -> Scanner:
 
 def _key(readers: Sequence[Reader]) -> str:
     said = [
-        (one.rule.format, one.rule.fields.get("message", ""), one.rule.ignore, one.chosen)
+        (rule.format, rule.fields.get("message", ""), rule.ignore, rule.broken, one.chosen)
         for one in readers
+        for rule in (one.rule,)
     ]
     engine = f"{_FORM} {hs.Database().__class__.__module__} {_version()} {platform.machine()}"
     return hashlib.sha256(engine.encode() + msgspec.json.encode(said)).hexdigest()

@@ -4,6 +4,7 @@ import re
 
 import hyperscan as hs
 
+from pyfilter.matching.breaks import last_of
 from pyfilter.matching.emit import emit, silent
 from pyfilter.matching.literals import Cover, covers, telling
 from pyfilter.matching.pattern import Compiled
@@ -24,19 +25,31 @@ def probes_of(rule: Rule, compiled: Compiled) -> list[Expression]:
     body = compiled.body
     if body is None:
         return [] if rule.format in ("json", "cut") else [_whole(compiled.regex.pattern)]
-    told = telling(body, _broken(rule), ordered=_ordered(rule))
-    if len(told) == 1:
-        flags = hs.HS_FLAG_CASELESS if told[0].caseless else 0
-        return [(_escaped(text), flags) for text in sorted(told[0].texts)]
-    if told:
-        return _pairs(*told)
+    if told := telling(body, _broken(rule), ordered=_ordered(rule)):
+        return _pairs(*told) if len(told) > 1 else _texts(*told)
     if rule.format == "json":
         return _numbers(body)
-    return [] if rule.format == "cut" else [_whole(emit(_timeless(body), silent).encode("latin-1"))]
+    return [] if rule.format == "cut" else [_whole(_emitted(body))]
+
+
+def probes_of_breaks(rule: Rule) -> list[Expression]:
+    """Return expressions of which one fits every block that holds a message a visitor broke."""
+    last = last_of(rule)
+    told = telling(last, ordered=False)  # it may stand on several lines
+    return _texts(*told) if told else [_whole(_emitted(last))]
 
 
 def _whole(expression: bytes) -> Expression:
     return expression, hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER
+
+
+def _emitted(node: Node) -> bytes:
+    return emit(_timeless(node), silent).encode("latin-1")
+
+
+def _texts(cover: Cover) -> list[Expression]:
+    flags = hs.HS_FLAG_CASELESS if cover.caseless else 0
+    return [(_escaped(text), flags) for text in sorted(cover.texts)]
 
 
 def _broken(rule: Rule) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import hyperscan as hs
 from msgspec import Struct
 
-from pyfilter.matching.probes import Expression, probes_of
+from pyfilter.matching.probes import Expression, probes_of, probes_of_breaks
 from pyfilter.matching.reading import Reader
 
 
@@ -42,6 +42,9 @@ def plan(readers: Sequence[Reader]) -> Plan:
         reader.check_ignore()
     patterns = [(one.rule, compiled) for one in readers for compiled in one.patterns]
     wanted = [probes_of(rule, compiled) for rule, compiled in patterns]
+    breaks = [probes_of_breaks(one.rule) for one in readers if one.rule.broken]
+    if breaks:  # numbered like one more pattern
+        wanted.append([expression for found in breaks for expression in found])
     try:
         return _planned(wanted)
     except hs.error:  # an expression of a user's own, perhaps
