@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 from msgspec import Struct
 
-from pyfilter.addresses import Network
+from pyfilter.addresses import Address, Network
 from pyfilter.detection.prefixes import subject
 from pyfilter.interfaces import Detector
 from pyfilter.matching.bulk import Spare
@@ -55,8 +55,12 @@ class Pipeline:
         matcher = self.matchers[block.source]
         if block.again or self.weigh or len(block.data) < _FLOOD:
             return matcher.events(block)
-        spare = Spare(self.banned, self.failures)
-        return matcher.events(block, spare)
+        lengths = {watch.limits.ipv6_prefix for watch in self.watches.values()}
+
+        def networked(host: Address) -> bool:
+            return all(subject(host, length) in self.banned for length in lengths)
+
+        return matcher.events(block, Spare(self.banned, self.failures, networked))
 
     def decide(self, events: Sequence[Event], now: float = 0.0) -> list[Ban]:
         """Return the bans that events complete, dated now or, when that is later, by them."""

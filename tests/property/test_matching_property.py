@@ -1,12 +1,20 @@
 # The quick ways through a block give exactly what a line-by-line, `re`-only reader gives.
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from itertools import takewhile
+from operator import ne
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfilter.matching import library
+from pyfilter.matching import columns, library
+from pyfilter.matching.bulk import Spare
 from pyfilter.matching.matcher import Matcher
+from pyfilter.matching.pcre2 import Pcre2
 from pyfilter.matching.rule import Pattern, Rule
-from pyfilter.model import Block
+from pyfilter.model import Block, Event
 
 NOW = 1795348800.0
 SSHD = library.load("sshd")
@@ -26,6 +34,7 @@ addresses = st.sampled_from(
         "2001:DB8::0:1", "1.2.3.4.", "1.2.3.400", "010.1.1.1", "host.example", "UNKNOWN", "fe80::1%eth0",
     ]
 )  # fmt: skip
+banned = st.sampled_from(["192.0.2.1", "192.0.2.7", "10.0.0.1", "203.0.113.250", "fe80::1"])
 forged = st.sampled_from(
     [
         "root", "admin", "", " ", "invalid user x", "x from 192.0.2.66 port 22 ssh2",
@@ -91,11 +100,20 @@ def filled(kinds: list[str], values: list[tuple[int, str, str, str]]) -> list[st
 
 
 ssh_lines, web_lines = made_of(headers, messages), made_of(web)
-MATCHERS = {rule.name: (Matcher([(rule, ())]), Matcher([(rule, ())])) for rule in (SSHD, WEB)}
+ENGINES: dict[str, columns.Engine] = {"re": columns.by_re}
+with suppress(OSError):  # a machine without PCRE2
+    ENGINES |= {f"jit={jit}": columns.by_pcre2(Pcre2(jit=jit)) for jit in (True, False)}
+engines = st.sampled_from(sorted(ENGINES))
+MATCHERS = {
+    (rule.name, name): Matcher([(rule, ())], engine=engine)
+    for rule in (SSHD, WEB)
+    for name, engine in ENGINES.items()
+}
+PLAIN = {rule.name: Matcher([(rule, ())]) for rule in (SSHD, WEB)}
 
 
-def same(rule: Rule, lines: list[str], live: bool) -> None:
-    quick, slow = MATCHERS[rule.name]
+def same(rule: Rule, lines: list[str], live: bool, engine: str) -> None:
+    quick, slow = MATCHERS[rule.name, engine], PLAIN[rule.name]
     slow.unattributable = 0
     quick._bulk.ways.chosen.clear()
     quick._bulk._made.clear()
@@ -111,22 +129,22 @@ def same(rule: Rule, lines: list[str], live: bool) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=ssh_lines, live=st.booleans())
-def test_sshd_blocks_mean_what_their_lines_mean(lines: list[str], live: bool) -> None:
-    same(SSHD, lines * 3, live)
+@given(lines=ssh_lines, live=st.booleans(), engine=engines)
+def test_sshd_blocks_mean_what_their_lines_mean(lines: list[str], live: bool, engine: str) -> None:
+    same(SSHD, lines * 3, live, engine)
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=web_lines, live=st.booleans())
-def test_web_blocks_mean_what_their_lines_mean(lines: list[str], live: bool) -> None:
-    same(WEB, lines * 3, live)
+@given(lines=web_lines, live=st.booleans(), engine=engines)
+def test_web_blocks_mean_what_their_lines_mean(lines: list[str], live: bool, engine: str) -> None:
+    same(WEB, lines * 3, live, engine)
 
 
 @settings(max_examples=100, deadline=None)
-@given(lines=ssh_lines)
-def test_a_known_peer_is_found_or_nobody(lines: list[str]) -> None:
+@given(lines=ssh_lines, engine=engines)
+def test_a_known_peer_is_found_or_nobody(lines: list[str], engine: str) -> None:
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-    found = {event.address for event in MATCHERS["sshd"][0].events(Block("test", data, NOW))}
+    found = {event.address for event in MATCHERS["sshd", engine].events(Block("test", data, NOW))}
     assert "192.0.2.66" not in found
 
 
@@ -142,3 +160,27 @@ def test_blocks_of_a_rules_samples_mean_what_its_lines_mean(name: str, live: boo
     for _ in range(4):
         assert matcher.events(block) == expected
         matcher._dense = not matcher._dense
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=ssh_lines, engine=engines, barred=st.sets(banned, max_size=4))
+def test_what_is_spared_in_a_flood_is_counted_and_nothing_else(
+    lines: list[str], engine: str, barred: set[str]
+) -> None:
+    quick = MATCHERS["sshd", engine]
+    data = "".join(f"{line}\n" for line in lines * 3).encode("utf-8", "surrogateescape")
+    block = Block("test", data, NOW)
+    everything = PLAIN["sshd"].plain(block)
+    for _ in range(3):
+        quick._bulk.ways._enough = max(2, len(lines) // 2)
+        spare = Spare(barred, Counter(), lambda host: host.startswith("2001:db8:"))
+        found = quick.events(block, spare)
+        kept = iter(everything)
+        missing: list[Event] = []
+        for event in found:  # in order, and nothing that is not there
+            missing += takewhile(partial(ne, event), kept)
+        missing += kept
+        assert spare.counts.total() == len(missing)
+        assert all(event.weight for event in missing)
+        assert {event.address for event in missing} <= barred | {"2001:db8::1"}
+        quick._dense = not quick._dense

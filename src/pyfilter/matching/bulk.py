@@ -1,29 +1,23 @@
 # Matching: many lines at once. One expression, made of the ways to read that the present lines call
-# for, runs over all of them; every line that it does not take is left to the readers.
-import re
+# for, takes all of them; every line that it does not take is left to the readers.
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Container, Sequence
+from itertools import compress
 
 from msgspec import Struct
 
 from pyfilter.addresses import Address
-from pyfilter.matching.header import read_header
+from pyfilter.matching.columns import Columns, Engine, Reading
+from pyfilter.matching.heads import form_of
 from pyfilter.matching.reading import Reader
+from pyfilter.matching.skeleton import Alternative
 from pyfilter.matching.timestamps import Stamps
-from pyfilter.matching.ways import Rows, Ways, compile_ways, shape_of, stamped
-from pyfilter.model import Block, Event
+from pyfilter.matching.ways import Ways
+from pyfilter.model import AT_ONCE, Block, Event
 
-_KEEP = 4096  # headers remembered
 _LONG = 1024  # bytes of a line that is too long to learn from
-_HEAD, _WHO = 0, 3  # among the groups of a row
-_ELSEWHERE = -2  # the reader of a header that is nobody's, or of more than one
-
-Head = tuple[int, float | None]  # (the one reader whose header it is, its time)
-Left = list[tuple[int, int]]  # (how many events stand before it, number of the line)
-Matches = Iterator[tuple[int, re.Match[str]]]
-Found = tuple[list[Event], Left]
+# What a way makes of a line: the rule's name, weight, kind, echo; whether its addresses are strict.
+Row = tuple[str, float, str, bool, bool]
 
 
 class Spare(Struct):
@@ -31,6 +25,18 @@ class Spare(Struct):
 
     hosts: Container[str]
     counts: Counter[str]  # by rule, of the failures that became no events
+    networked: Callable[[Address], bool] = lambda _: (
+        False
+    )  # is an IPv6 address in a network of theirs?
+
+
+class Found(Struct):
+    """What was made of the lines of a block."""
+
+    events: list[Event]
+    numbers: list[int]  # of the lines they come from
+    left: Sequence[int]  # numbers of the lines that were not taken
+    nameless: int = 0  # lines that were taken and name no address
 
 
 class Bulk:
@@ -41,117 +47,106 @@ class Bulk:
         readers: Sequence[Reader],
         stamps: Stamps,
         addresses: Callable[[str], Address | None],
+        engine: Engine,
     ) -> None:
         self.ways = Ways(readers)
         self._readers = readers
         self._stamps = stamps
         self._addresses = addresses
-        self._made: dict[tuple[int, bool], tuple[re.Pattern[str], Rows]] = {}
-        self._heads: dict[tuple[str, int], tuple[int, bytes]] = {}
+        self._engine = engine
+        self._made: dict[tuple[str, bool], Reading | None] = {}
+        self._rows: dict[str, Row] = {}
 
     def learn(self, reader: int, index: int, line: bytes) -> None:
         """Note that a line was left to a reader, whose pattern of that index took it."""
         if self.ways.able and len(line) < _LONG and self.ways.learn(reader, index, line):
             self._made.clear()
+            self._rows = {str(n): self._row(way) for n, way in enumerate(self.ways.chosen)}
 
     def read(
-        self, lines: Sequence[bytes], text: str, block: Block, spare: Spare | None = None
+        self, lines: Sequence[bytes], data: bytes, block: Block, spare: Spare | None = None
     ) -> Found:
-        """Return (events in the order of the lines, lines left); `text` is the lines joined."""
-        if not self.ways.chosen or "\r" in text:
-            return [], [(0, number) for number in range(len(lines))]
-        shape = shape_of(text, self.ways.headed)
-        expression, rows = self._expression(shape, block.live)
-        found: Matches = enumerate(expression.finditer(text))
+        """Return what the lines say; `data` is all of them, each with its newline."""
+        reading = self._reading(lines[0], block.live) if self.ways.chosen else None
+        if reading is None or b"\r" in data:
+            return Found([], [], range(len(lines)))
+        columns = reading(data, len(lines))
+        ways = columns.ways
+        left = [number for number, way in enumerate(ways) if not way] if "" in ways else []
         if spare:
-            header = partial(self._header, shape=shape, now=block.read_at)
-            found = self._thinned(found, rows, spare, header)
-        return self._events(found, rows, shape, lines, block)
+            taken = self._thinned(columns, spare, len(left))
+        else:
+            taken = [number for number, way in enumerate(ways) if way]
+        return self._events(columns, taken, lines, block, left)
+
+    def _thinned(self, columns: Columns, spare: Spare, left: int) -> list[int]:
+        """Return the numbers of the lines taken but for the failures to be spared; count these."""
+        ways, peers = columns.ways, columns.peers
+        harmless = {way for way, row in self._rows.items() if not row[1]}
+        if not harmless.isdisjoint(ways):
+            peers = ["-" if way in harmless else who for way, who in zip(ways, peers, strict=True)]
+        distinct = set(peers)
+        barred = {who for who in distinct if who in spare.hosts}
+        barred.update(who for who in distinct if ":" in who and self._is_barred(who, spare))
+        rules = {row[0] for row in self._rows.values()}
+        if len(rules) > 1:
+            for way, failures in Counter(compress(ways, map(barred.__contains__, peers))).items():
+                spare.counts[self._rows[way][0]] += failures
+        barred.add("")  # of lines that were not taken
+        taken = [number for number, who in enumerate(peers) if who not in barred]
+        if len(rules) == 1:
+            spare.counts[rules.pop()] += len(ways) - len(taken) - left
+        return taken
+
+    def _is_barred(self, text: str, spare: Spare) -> bool:
+        who = self._addresses(text)
+        return who is not None and (who in spare.hosts or spare.networked(who))
 
     def _events(
-        self, found: Matches, rows: Rows, shape: int, lines: Sequence[bytes], block: Block
+        self,
+        columns: Columns,
+        taken: list[int],
+        lines: Sequence[bytes],
+        block: Block,
+        left: list[int],
     ) -> Found:
         """Make events; the loop that a flood spends its time in, hence its look."""
-        events, left, heads = list[Event](), Left(), dict[str, Head]()
-        live, at, add = block.live, block.read_at, events.append
-        for number, match in found:
-            row = rows[match.lastindex or 0]
-            if row is None:
-                left.append((len(events), number))
+        events, numbers, nameless = list[Event](), list[int](), 0
+        ways, peers, rest, details = columns.ways, columns.peers, columns.rest, columns.details
+        rows, add, note = self._rows, events.append, numbers.append
+        live, at = block.live, block.read_at
+        for number in taken:
+            rule, weight, kind, echo, strict = rows[ways[number]]
+            text, line = peers[number], lines[number]
+            peer = Address(text) if strict and ":" not in text else self._addresses(text)
+            if peer is None:
+                nameless += 1
                 continue
-            places, reader, rule, weight, kind, echo, strict = row
-            groups: tuple[Any, ...] = match.group(*places)
-            head, stamp, pid, who, user, port = groups
-            owner = heads.get(head) or heads.setdefault(
-                head, self._header(head, shape, block.read_at)
-            )
-            if owner[0] != reader:
-                left.append((len(events), number))
-                continue
-            if not strict or ":" in who:
-                pid, who, user, port = pid or "", self._addresses(who), user or "", port or ""
-                if who is None:
-                    continue
-            if not user.isascii():
-                user = user.encode("latin-1").decode("utf-8", "backslashreplace")
+            pid, port, stamp, user = details(rest[number])
+            name = user if user.isascii() else _decoded(user)
             if not live:
-                at = self._time(stamp, owner[1], lines[number], block.read_at)
-            add(Event(rule, who, at, weight, user, lines[number], kind, pid, port, echo))
-        return events, left
+                at = self._time(stamp, line, block.read_at)
+            add(Event(rule, peer, at, weight, name, line, kind, pid, port, echo))
+            note(number)
+        return Found(events, numbers, left, nameless)
 
-    @staticmethod
-    def _thinned(
-        found: Matches, rows: Rows, spare: Spare, header: Callable[[str], Head]
-    ) -> Matches:
-        """Yield what is left of matches without the failures to be spared, and count those."""
-        hosts, spared, heads = spare.hosts, list[str](), dict[str, Head]()
-        for one in found:
-            match = one[1]
-            row = rows[match.lastindex or 0]
-            if row and match[row[0][_WHO]] in hosts and row[3]:  # as written it is an address
-                head = match[row[0][_HEAD]]
-                owner = heads.get(head) or heads.setdefault(head, header(head))
-                if owner[0] == row[1]:
-                    spared.append(row[2])
-                    continue
-            yield one
-        spare.counts.update(spared)
+    def _reading(self, line: bytes, live: bool) -> Reading | None:
+        form = form_of(line) if self.ways.headed else ""
+        key = (form, live)
+        if key not in self._made:
+            branches = self.ways.branches(form, timed=not live)
+            self._made[key] = self._engine(branches) if branches else None
+        return self._made[key]
 
-    def _expression(self, shape: int, live: bool) -> tuple[re.Pattern[str], Rows]:
-        made = self._made.get((shape, live))
-        if made is None:
-            names = [reader.rule.name for reader in self._readers]
-            ways = self.ways
-            made = compile_ways(ways.chosen, shape, ways.headed, live, names)
-            self._made[shape, live] = made
-        return made
+    def _row(self, way: Alternative) -> Row:
+        one = way.pattern
+        name = self._readers[way.reader].rule.name
+        return name, AT_ONCE if one.ban else one.weight, one.kind, one.echo, way.strict
 
-    def _header(self, head: str, shape: int, now: float) -> Head:
-        if not self.ways.headed:
-            return -1, None
-        key = (head, shape)
-        if key not in self._heads:
-            if len(self._heads) > _KEEP:
-                self._heads.clear()
-            self._heads[key] = self._owner(stamped(head, shape))
-        reader, stamp = self._heads[key]
-        return reader, self._stamps(stamp, now) if stamp else None
-
-    def _owner(self, line: bytes) -> tuple[int, bytes]:
-        found = [
-            (index, header)
-            for index, reader in enumerate(self._readers)
-            if reader.header and (header := read_header(reader.header, line))
-        ]
-        if len(found) != 1 or found[0][1].end != len(line) or found[0][1].pid != b"1":
-            return _ELSEWHERE, b""
-        return found[0][0], found[0][1].stamp
-
-    def _time(self, stamp: str | None, base: float | None, line: bytes, now: float) -> float:
-        if stamp:
-            at = self._stamps.of_text(stamp, now)
-        elif base is not None:
-            return base
-        else:
-            at = self._stamps.at_start(line, now)
+    def _time(self, stamp: str, line: bytes, now: float) -> float:
+        at = self._stamps.of_text(stamp, now) if stamp else self._stamps.at_start(line, now)
         return now if at is None else at
+
+
+def _decoded(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "backslashreplace")

@@ -3,13 +3,13 @@
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
-from itertools import accumulate
 from pathlib import Path
 
 from pyfilter.addresses import Address, address
 from pyfilter.errors import AddressError
 from pyfilter.matching.breaks import Breaks
-from pyfilter.matching.bulk import Bulk, Spare
+from pyfilter.matching.bulk import Bulk, Found, Spare
+from pyfilter.matching.columns import Engine, best_engine
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
@@ -20,7 +20,8 @@ from pyfilter.model import AT_ONCE, Block, Event
 _KEEP = 65536  # raw texts of addresses remembered with what they mean
 _FEW = 8  # lines that are read one by one
 _CROWDED = 250  # bytes a find: more finds than this make a block dense
-_PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them
+_PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them, and
+_LARGE = 131_072  # from then on: what of them is looked at stays near the processor
 _KNOWN = 32  # one line in so many: with fewer lines left to the readers it has learnt
 _SPARSE = 4  # one line in so many: with fewer events a block is not dense
 
@@ -34,10 +35,12 @@ class Matcher:
         *,
         cache: Path | None = None,
         zone: tzinfo | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """Make ready for some rules with the kinds chosen of each (none: the rule's own choice).
 
-        `cache` is a folder for compiled scan plans, None for none. Raises RuleError.
+        `cache` is a folder for compiled scan plans, None for none; `engine` reads many lines at once,
+        None for the best of this machine. Raises RuleError.
         """
         self.readers = tuple(Reader(rule, kinds) for rule, kinds in rules)
         self.stamps = Stamps(zone)
@@ -45,7 +48,7 @@ class Matcher:
         self._addresses: dict[str, Address | None] = {}
         self._breaks = Breaks(rule for rule, _ in rules)
         self._scanner = scanner(self.readers, cache)
-        self._bulk = Bulk(self.readers, self.stamps, self._address)
+        self._bulk = Bulk(self.readers, self.stamps, self._meaning, engine or best_engine())
         self._dense = False
         self._portion = _PORTION
         self._bits: list[tuple[int, int]] = []  # a reader's first pattern, its patterns as bits
@@ -90,64 +93,60 @@ class Matcher:
         """Return the events of candidate lines, each with the patterns that it may fit."""
         lines = [line for line, _ in asked]
         if len(lines) < _FEW:
-            left = [(0, number, mask) for number, (_, mask) in enumerate(asked)]
-            return self._woven([], left, lines, block)
-        text = b"\n".join(lines).decode("latin-1")
-        events, rest = self._bulk.read(lines, text, block, spare)
-        left = [(before, number, asked[number][1]) for before, number in rest]
-        return self._woven(events, left, lines, block)
+            masked = [(number, mask) for number, (_, mask) in enumerate(asked)]
+            return self._woven(Found([], [], []), masked, lines, block)
+        found = self._bulk.read(lines, b"\n".join([*lines, b""]), block, spare)
+        masked = [(number, asked[number][1]) for number in found.left]
+        return self._woven(found, masked, lines, block)
 
     def _crowd(self, data: bytes, block: Block, spare: Spare | None) -> list[Event]:
         """Return the events of a block most of whose lines matter."""
         events: list[Event] = []
         before = spare.counts.total() if spare else 0
-        start, end, count = 0, len(data), data.count(b"\n") + 1
+        start, end, count = 0, len(data), 0
         while start < end:
             cut = data.find(b"\n", start + self._portion)
             cut = end if cut < 0 else cut
-            events += self._portioned(data[start:cut], block, spare)
+            part = data[start:cut]
+            lines = part.split(b"\n")
+            found = self._bulk.read(lines, part + b"\n", block, spare)
+            events += self._woven(found, self._masked(lines, found.left), lines, block)
+            if cut < end and len(found.left) * _KNOWN < len(lines):
+                self._portion = _LARGE
+            count += len(lines)
             start = cut + 1
         spared = spare.counts.total() - before if spare else 0
         self._dense = (len(events) + spared) * _SPARSE > count
         return events
 
-    def _portioned(self, data: bytes, block: Block, spare: Spare | None) -> list[Event]:
-        lines = data.split(b"\n")
-        events, left = self._bulk.read(lines, data.decode("latin-1"), block, spare)
-        if len(data) >= self._portion and len(left) * _KNOWN < len(lines):
-            self._portion *= 2
-        masks = self._masks([lines[number] for _, number in left])
-        return self._woven(events, [(*left[index], mask) for index, mask in masks], lines, block)
-
-    def _masks(self, lines: list[bytes]) -> list[tuple[int, int]]:
-        """Return the numbers of lines that may concern patterns, and which."""
+    def _masked(self, lines: list[bytes], left: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the numbers of the lines left that may concern patterns, and which these are."""
         always = self._scanner.always
-        data = b"\n".join(lines)
+        data = b"\n".join([lines[number] for number in left])
         found = self._scanner.candidates(data, len(data)) or NOBODY
-        if not always and not found.starts:
-            return []
-        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        masks: dict[int, int] = {}
+        index = place = 0
+        for start, mask in zip(found.starts, found.masks, strict=True):
+            index += data.count(b"\n", place, start)
+            place = start
+            masks[left[index]] = mask
         if always:
-            masks = dict(zip(found.starts, found.masks, strict=True))
-            return [(n, masks.get(start, 0) | always) for n, start in enumerate(starts[:-1])]
-        places = (bisect_left(starts, start) for start in found.starts)
-        return list(zip(places, found.masks, strict=True))
+            return [(number, masks.get(number, 0) | always) for number in left]
+        return list(masks.items())
 
     def _woven(
-        self,
-        events: list[Event],
-        left: list[tuple[int, int, int]],
-        lines: list[bytes],
-        block: Block,
+        self, found: Found, masked: list[tuple[int, int]], lines: list[bytes], block: Block
     ) -> list[Event]:
-        """Return events with those of the lines left put in their places."""
+        """Return events with those of lines that are left, with masks, put in their places."""
+        self.unattributable += found.nameless
         woven: list[Event] = []
         taken = 0
-        for before, number, mask in left:
-            woven += events[taken:before]
+        for number, mask in masked:
+            before = bisect_left(found.numbers, number, taken)
+            woven += found.events[taken:before]
             taken = before
             woven += self._read(lines[number], mask, block)
-        return woven + events[taken:] if left else events
+        return woven + found.events[taken:] if masked else found.events
 
     def _read(self, line: bytes, mask: int, block: Block) -> Iterator[Event]:
         for number, (shift, bits) in enumerate(self._bits):
@@ -189,8 +188,15 @@ class Matcher:
 
     def _address(self, raw: str) -> Address | None:
         """Return what a text means, None (and count it) if it is no address."""
+        who = self._meaning(raw)
+        if who is None:
+            self.unattributable += 1
+        return who
+
+    def _meaning(self, raw: str) -> Address | None:
+        """Return the address that a text is, None if it is none."""
         try:
-            who = self._addresses[raw]
+            return self._addresses[raw]
         except KeyError:
             if len(self._addresses) >= _KEEP:
                 self._addresses.clear()
@@ -199,6 +205,4 @@ class Matcher:
             except AddressError:
                 who = None
             self._addresses[raw] = who
-        if who is None:
-            self.unattributable += 1
         return who

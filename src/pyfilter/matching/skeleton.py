@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pyfilter.matching.automaton import Automaton
-from pyfilter.matching.emit import emit
+from pyfilter.matching.emit import emit, named
 from pyfilter.matching.forms import FORMS
 from pyfilter.matching.pattern import PLACEHOLDERS, Outline
 from pyfilter.matching.rule import Pattern
@@ -27,8 +27,7 @@ _WORD = Group("user", Parser(r"\S*").parse())
 class Alternative(Struct, frozen=True):
     """One way to read a whole message in one go."""
 
-    source: str  # an expression for Python `re`
-    names: tuple[str, ...]  # what its groups are, in order
+    source: str  # an expression whose captures are groups with names
     reader: int
     pattern: Pattern
     strict: bool  # an address without a colon is canonical as it stands
@@ -51,15 +50,19 @@ def skeleton(
         return None
     source = re.escape(found[0])
     for hole, text in zip(holes, found[2::2], strict=True):
-        source += f"({_ADDRESS})" if hole.name in ("ip", "host") else emit(hole, lambda _: "(")
+        is_address = hole.name in ("ip", "host")
+        source += f"{_opened(hole.name)}{_ADDRESS})" if is_address else emit(hole, _opened)
         source += re.escape(text)
-    return Alternative(source, names, reader, pattern, strict=True)
+    return Alternative(source, reader, pattern, strict=True)
 
 
 def entire(reader: int, pattern: Pattern, body: Node) -> Alternative:
     """Return the pattern itself as a way to read."""
-    names = tuple(part.name for part in walk(body) if isinstance(part, Group))
-    return Alternative(emit(body, lambda _: "("), names, reader, pattern, strict=False)
+    return Alternative(emit(body, _opened), reader, pattern, strict=False)
+
+
+def _opened(name: str) -> str:
+    return named("address" if name in ("ip", "host") else name)
 
 
 def _hole(name: str, groups: dict[str, Group]) -> Group:

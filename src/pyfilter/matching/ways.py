@@ -1,18 +1,18 @@
 # Matching: which ways to read many lines at once are worth having, learnt from the lines that had to
 # be read one by one, and put together into one expression.
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pyfilter.matching.automaton import Automaton
 from pyfilter.matching.certainty import agree, disjoint
+from pyfilter.matching.columns import Branch, captures
+from pyfilter.matching.heads import Head, head_of, heading
 from pyfilter.matching.pattern import Outline, whole
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.skeleton import Alternative, entire, skeleton
 from pyfilter.matching.syntax import Parser
 from pyfilter.matching.tree import Seq
-from pyfilter.model import AT_ONCE
 
 _MOST = 20  # ways at a time
 _PROOFS = 4  # at a time: each takes some milliseconds
@@ -20,20 +20,9 @@ _FIRST = 150  # lines read one by one before ways are learnt from them; doubled 
 _LAST = 20_000
 _SAMPLE = 400  # lines looked at more closely each time
 _SELDOM = 150  # one line in so many is too few to be worth a way
-_ISO = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
-_UNIX = r"(\d{10}\.\d{1,9}) "
-# How the lines of a block may begin: an expression, and a stamp of that form.
-_SHAPES = ((_ISO, "2026-01-02T03:04:05Z "), (_UNIX, "1767323045.123456 "), ("", ""))
-_HEAD = r"([^\[\n]*+)\[(\d{1,10}+)\]: "  # possessive: what follows is in neither set
-_NOTHING = 1  # the group that is always there and empty
+_HEADS = 512  # at most
+_HEAD_OF = 8  # one of so many lines looked at is looked at for its head, too
 _ODD = tuple(Parser(text).parse() for text in (r"message repeated .*", r"\[ID .*"))
-
-
-# What a way makes of a line: the groups of head, stamp, pid, address, user and port; the reader, the
-# rule's name, weight, kind, echo; whether its addresses are strict. A plain tuple: it is unpacked once
-# a line of a flood.
-Row = tuple[tuple[int, ...], int, str, float, str, bool, bool]
-Rows = list[Row | None]  # by the number of the group that closed last
 
 
 class Ways:
@@ -50,6 +39,8 @@ class Ways:
             for reader in readers
         )
         self.chosen: list[Alternative] = []
+        self._heads: dict[Head | None, None] = {}  # in the order in which they came
+        self._known = 0  # of these, when ways were last chosen
         self._proved: dict[tuple[int, int, Outline], Alternative | None] = {}
         self._automata: dict[tuple[int, int], Automaton] = {}
         self._seen: Counter[tuple[int, int, Outline]] = Counter()
@@ -62,15 +53,33 @@ class Ways:
             found = self._readers[reader].outline(line, index)
             if found:
                 self._seen[reader, index, found] += 1
+            if self.headed and self._count % _HEAD_OF == 1 and len(self._heads) < _HEADS:
+                self._heads[head_of(line, self._readers)] = None
         if self._count < self._enough:
             return False
-        before = list(self.chosen)
+        before = self.chosen, self._known
         self._choose()
+        self._known = len(self._heads)
         self._seen.clear()
         self._count = 0
-        if self.chosen == before:  # what is left is too mixed to be worth looking at soon
+        if self.chosen == before[0]:  # what is left is too mixed to be worth looking at soon
             self._enough = min(2 * self._enough, _LAST)
-        return self.chosen != before
+        return (self.chosen, self._known) != before
+
+    def branches(self, form: str, *, timed: bool) -> list[Branch]:
+        """Return how to read lines whose stamps are of a form; `timed` if their time is asked for."""
+        found: dict[tuple[int, frozenset[str]], list[tuple[str, str]]] = {}
+        for number, way in enumerate(self.chosen):
+            of_head = frozenset({"pid", "time"} if timed else {"pid"}) - {*captures(way.source)}
+            found.setdefault((way.reader, of_head), []).append((str(number), way.source))
+        if not self.headed:
+            return [Branch("", ways) for ways in found.values()]
+        heads = [head for head in self._heads if head and head.form == form]
+        return [
+            Branch(heading(some, form, of_head), ways)
+            for (reader, of_head), ways in found.items()
+            if (some := [head for head in heads if head.reader == reader])
+        ]
 
     def _choose(self) -> None:
         least = max(2, self._seen.total() // _SELDOM)
@@ -137,46 +146,3 @@ class Ways:
         for other, one in enumerate(self._readers):
             if other != reader:
                 yield from (self._automaton(other, number) for number in range(len(one.chosen)))
-
-
-def shape_of(text: str, headed: bool) -> int:
-    """Return which form the lines of a text have, by its first line."""
-    if not headed:
-        return len(_SHAPES) - 1
-    return next(index for index, shape in enumerate(_SHAPES) if re.match(shape[0], text))
-
-
-def stamped(head: str, shape: int) -> bytes:
-    """Return a header of a form, with a stamp and a PID in the places of those that were there."""
-    return (_SHAPES[shape][1] + head).encode("latin-1") + b"[1]: "
-
-
-def compile_ways(
-    ways: Sequence[Alternative], shape: int, headed: bool, live: bool, names: Sequence[str]
-) -> tuple[re.Pattern[str], Rows]:
-    """Return (an expression that takes every line, what it means that this group closed last)."""
-    head = _SHAPES[shape][0] + _HEAD if headed else ""
-    timed = bool(_SHAPES[shape][0])
-    base = _NOTHING + (2 + timed if headed else 0)
-    common = {"time": _NOTHING + 1, "head": base - 1, "pid": base} if headed else {}
-    if headed and not timed:
-        del common["time"]
-    rows: Rows = [None, None]  # the first group is that of lines which are left
-    sources, place = [], base
-    for way in ways:
-        where = dict(common)
-        for offset, name in enumerate(way.names, 1):
-            where["address" if name in ("ip", "host") else name] = place + offset
-        place += len(way.names) + 1
-        if live:
-            where.pop("time", None)
-        wanted = ("head", "time", "pid", "address", "user", "port")
-        places = tuple(where.get(name, _NOTHING) for name in wanted)
-        one = way.pattern
-        weight = AT_ONCE if one.ban else one.weight
-        owner = way.reader if headed else -1
-        rows += [None] * (place + 1 - len(rows))
-        rows[place] = (places, owner, names[way.reader], weight, one.kind, one.echo, way.strict)
-        sources.append(f"{way.source}()")
-    expression = f"^()(?:{head}(?:{'|'.join(sources)})$|.*$)"
-    return re.compile(expression, re.ASCII | re.MULTILINE), rows

@@ -1,0 +1,71 @@
+# Matching: what stands before the message in the lines of a flood: a stamp, a text that stays the same,
+# a PID. Heads are learnt as a whole, so that none has to be taken apart again.
+import re
+from collections.abc import Collection, Sequence
+
+from msgspec import Struct
+
+from pyfilter.matching.forms import FORMS, SHAPES
+from pyfilter.matching.header import read_header
+from pyfilter.matching.reading import Reader
+
+_PRIORITY = re.compile(rb"(?:<\d{1,3}>)?")
+_ENDLESS = frozenset("FLYME")  # forms of stamps that no zone may follow
+_LIKE_ZONE = re.compile(rb" +(?:[A-Z]{3,4}|[+-]?\d\d(?::?\d\d)?) ")
+
+
+class Head(Struct, frozen=True):
+    """What lines for one reader begin with."""
+
+    reader: int
+    form: str  # of the stamp: a letter of FORMS, "" for none
+    rest: str  # from the stamp to the PID
+
+
+def head_of(line: bytes, readers: Sequence[Reader]) -> Head | None:
+    """Return the head of a line; None if it is not of this kind, or of several readers or none."""
+    found = [
+        (number, header)
+        for number, reader in enumerate(readers)
+        if reader.header and (header := read_header(reader.header, line))
+    ]
+    if len(found) != 1:
+        return None
+    number, header = found[0]
+    start, form = _began(line)
+    stop = start + len(header.stamp)
+    tail = b"[%s]: " % header.pid
+    rest = line[stop : header.end].removesuffix(tail)
+    if line[start : header.end] != header.stamp + rest + tail or b"[" in rest:
+        return None
+    shape = SHAPES.fullmatch(header.stamp)
+    if (shape.lastgroup if shape else "") != form:
+        return None
+    if form and form not in _ENDLESS and _LIKE_ZONE.match(rest):
+        return None
+    if SHAPES.search(rest):  # another time in each line
+        return None
+    return Head(number, form, rest.decode("latin-1"))
+
+
+def form_of(line: bytes) -> str:
+    """Return the form of the stamp that a line begins with, "" for none."""
+    return _began(line)[1]
+
+
+def _began(line: bytes) -> tuple[int, str]:
+    priority = _PRIORITY.match(line)
+    start = priority.end() if priority else 0
+    shape = SHAPES.match(line, start)
+    return start, shape.lastgroup or "" if shape else ""
+
+
+def heading(heads: Collection[Head], form: str, wanted: Collection[str]) -> str:
+    """Return an expression for what stands before a message; it captures what is wanted of it."""
+
+    def part(name: str, source: str) -> str:
+        return f"(?P<{name}>{source})" if name in wanted else f"(?:{source})"
+
+    rests = "|".join(re.escape(head.rest) for head in heads)
+    stamp, pid = part("time", FORMS.get(form, "")), part("pid", r"\d{1,10}")
+    return rf"(?:<\d{{1,3}}>)?{stamp}(?:{rests})\[{pid}\]: "
