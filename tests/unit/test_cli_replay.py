@@ -1,5 +1,6 @@
 # `pyfilter replay`: the daemon's pipeline over old logs, by the logs' own time.
 import gzip
+import io
 import json
 import time
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 import pytest
 
 from pyfilter.cli import main
+from pyfilter.cli.replay import Replay, Report
+from pyfilter.matching import library
+from pyfilter.model import Limits
+from pyfilter.settings.tree import RuleSettings
 
 HOUR = 3600
 BEGAN = int(time.time()) // HOUR * HOUR - 24 * HOUR
@@ -104,3 +109,22 @@ def test_a_file_that_is_not_there_is_said_in_one_line(
         main(["replay", "--rule", "sshd", str(tmp_path / "none.log")])
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_only_counted_changes_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = [f"203.0.113.{n}" for n in range(40)] + [f"2001:db8:{n:x}::1" for n in range(10)]
+    lines = [failure(n // 4, hosts[n * n % 47]) for n in range(30_000)]
+    lines += [login(n, hosts[n % 50]) for n in range(7500, 7600)]
+    rules = [RuleSettings(library.load("sshd"), Limits(bantime=600.0))]
+
+    def replayed() -> Report:
+        replay = Replay(rules)
+        for _ in replay.read(io.BytesIO("".join(lines).encode()), BEGAN + 10_000):
+            pass
+        return replay.report
+
+    quick = replayed()
+    monkeypatch.setattr(Replay, "_spare", lambda *_: None)
+    assert quick == replayed()
+    assert quick.failures == 30_000
+    assert len(quick.bans) > len(quick.banned()) > 10

@@ -1,15 +1,18 @@
 # Old logs through the daemon's own pipeline: who would have been banned, when, and what it spared.
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import BinaryIO
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyfilter import detection
 from pyfilter.addresses import Address, Network
 from pyfilter.detection.prefixes import subject
+from pyfilter.matching.bulk import Spare
 from pyfilter.matching.matcher import Matcher
 from pyfilter.model import Ban, Block, Event, History
 from pyfilter.pipeline import Pipeline, Watch
@@ -41,6 +44,8 @@ class Standing:
 
     def __init__(self) -> None:
         self._until: dict[str, float | None] = {}
+        self._lasting: dict[str, float | None] = {}
+        self._ends: list[tuple[float, Network]] = []
         self._histories: dict[Network, History] = {}
         self.now = 0.0
 
@@ -53,9 +58,19 @@ class Standing:
         del self._until[str(who)]
         return False
 
+    def beyond(self, end: float) -> Container[str]:
+        """Return who is banned at least until a time."""
+        while self._ends and self._ends[0][0] <= end:
+            until, subject = heappop(self._ends)
+            if self._lasting.get(subject) == until:
+                del self._lasting[subject]
+        return self._lasting
+
     def add(self, ban: Ban) -> None:
-        self._until[ban.subject] = ban.until
+        self._until[ban.subject] = self._lasting[ban.subject] = ban.until
         self._histories[ban.subject] = History(ban.strike, ban.since)
+        if ban.until is not None:
+            heappush(self._ends, (ban.until, ban.subject))
 
     def history(self, who: Network) -> History:
         return self._histories.get(who, History())
@@ -93,36 +108,64 @@ class Replay:
             self._take(rest + b"\n", written)
 
     def _take(self, data: bytes, written: float) -> None:
-        self.report.lines += data.count(b"\n")
-        events = self._matcher.events(Block("replay", data, written, live=False))
-        for _, group in groupby(events, lambda event: event.at // _STEP):
+        report, spare = self.report, self._spare(data, written)
+        report.lines += data.count(b"\n")
+        events = self._matcher.events(Block("replay", data, written, live=False), spare)
+        if spare is not None:
+            report.by_rule.update(spare.counts)
+            report.failures += spare.counts.total()
+        for _, group in groupby(events, _step):
             self._decide(list(group))
+
+    def _spare(self, data: bytes, written: float) -> Spare | None:
+        """Return whose failures need only be counted: their bans outlast what is read now."""
+        last = data[data.rfind(b"\n", 0, -1) + 1 : -1]
+        end = self._matcher.stamps.at_start(last, written)
+        if end is None or self.report.last is None:
+            return None
+        self.report.last = max(self.report.last, end)
+        return Spare(self._standing.beyond(self.report.last + _STEP), Counter())
 
     def _decide(self, events: list[Event]) -> None:
         report, standing = self.report, self._standing
         standing.now = events[0].at
         report.first = standing.now if report.first is None else min(report.first, standing.now)
         report.last = max(report.last or 0.0, events[-1].at)
-        reached = [event for event in events if self._reaches(event)]
+        reached = self._reaching(events)
         bans = {ban.subject: ban for ban in self._pipeline.decide(events)}
         for ban in bans.values():
             standing.add(ban)
-        report.bans += bans.values()
+        report.bans += [replace(ban, evidence=()) for ban in bans.values()]
+        if not bans:
+            report.through += len(reached)
+            return
         for event in reached:
             made = bans.get(self._who(event))
             report.through += made is None or event.at <= made.since
 
-    def _reaches(self, event: Event) -> bool:
-        """Count an event; say whether it is a failure that no earlier ban stops."""
-        if not event.weight:
-            self.report.logins.setdefault(event.address, event.at)
-            return False
-        self.report.by_rule[event.rule] += 1
-        self.report.failures += 1
-        return event.address not in self._standing and self._who(event) not in self._standing
+    def _reaching(self, events: list[Event]) -> list[Event]:
+        """Count events; return the failures that no earlier ban stops."""
+        report, standing = self.report, self._standing
+        failures = [event for event in events if event.weight]
+        if len(failures) < len(events):
+            for event in events:
+                if not event.weight:
+                    report.logins.setdefault(event.address, event.at)
+        report.by_rule.update([event.rule for event in failures])
+        report.failures += len(failures)
+        return [
+            event
+            for event in failures
+            if event.address not in standing
+            and (":" not in event.address or self._who(event) not in standing)
+        ]
 
     def _who(self, event: Event) -> Network:
         return subject(event.address, self._pipeline.watches[event.rule].limits.ipv6_prefix)
+
+
+def _step(event: Event) -> float:
+    return event.at // _STEP
 
 
 def doubtful(report: Report, prefix: int = 64) -> dict[Network, float]:
