@@ -16,7 +16,6 @@ from netspace import NOW, ban, release, run
 from pyfilter.addresses import Network, network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import Nftables, elements
-from pyfilter.firewalls.batch import Batch
 from pyfilter.firewalls.netlink import Change, Netlink
 from pyfilter.firewalls.nftables import NftablesFirewall
 from pyfilter.firewalls.ruleset import set_prefix
@@ -50,7 +49,7 @@ def netlink(firewall: Firewall) -> Iterator[Netlink]:
 
 
 def changes(ends: Mapping[Network, float | None], times: int = 1) -> list[Change]:
-    return elements.straight(Batch(dict(ends), ())) * times
+    return elements.straight(elements.placed([ban(*one) for one in ends.items()], NOW)) * times
 
 
 def mixed(count: int) -> list[Network]:
@@ -168,7 +167,7 @@ def test_a_transaction_that_is_refused_changes_nothing_and_is_no_generation(
     assert netlink.commit([TABLE, *changes({HOST: 5.0})]).generation == before + 1
     refused = netlink.commit([TABLE, *changes({network("10.0.0.1"): 5.0}), *changes({HOST: 5.0})])
     assert refused.refusal == "File exists"
-    refused = netlink.commit(elements.straight(Batch({}, (SIX, HOST))))
+    refused = netlink.commit(changes({SIX: 0.0, HOST: 0.0}))
     assert refused.refusal == "No such file or directory"
     assert netlink.generation() == before + 1
     assert set(listed()) == {HOST}

@@ -1,16 +1,24 @@
 # firewalls/elements.py: elements packed for the kernel, taken apart again as the kernel does it.
 import socket
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from pyfilter.addresses import Network, network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import elements
-from pyfilter.firewalls.batch import Batch
 from pyfilter.firewalls.netlink import Change
+from pyfilter.firewalls.ruleset import Prefix
 from pyfilter.firewalls.wire import CREATE, DELSETELEM, EXCLUSIVE, NEWSETELEM, attributes
+from pyfilter.model import Ban, Release
 
+NOW = 0.0
 HOST, NET, SIX = network("192.0.2.1"), network("10.0.0.0/8"), network("2001:db8::1")
+
+
+def places(ends: Mapping[Network, float | None]) -> Mapping[Prefix, elements.Ends]:
+    """Return bans for so many seconds by their sets; releases where there are none."""
+    return elements.placed([Ban(one, NOW, end and NOW + end, "") for one, end in ends.items()], NOW)
 
 
 def tree(data: bytes) -> dict[int, bytes]:
@@ -26,7 +34,7 @@ def read(change: Change) -> tuple[str, list[dict[int, bytes]]]:
 
 
 def test_a_ban_bears_its_key_and_its_end_in_milliseconds() -> None:
-    (change,) = elements.straight(Batch({HOST: 1.5}, ()))
+    (change,) = elements.straight(places({HOST: 1.5}))
     assert (change.kind, change.flags) == (NEWSETELEM, CREATE | EXCLUSIVE)
     name, (element,) = read(change)
     assert name == "banned4"
@@ -36,7 +44,7 @@ def test_a_ban_bears_its_key_and_its_end_in_milliseconds() -> None:
 
 
 def test_a_ban_for_ever_bears_no_end_and_a_network_its_own_text() -> None:
-    (change,) = elements.straight(Batch({NET: None}, ()))
+    (change,) = elements.straight(places({NET: None}))
     name, (element,) = read(change)
     assert name == "banned4_8"
     assert element.keys() == {1, 6}
@@ -49,21 +57,22 @@ def test_a_ban_for_ever_bears_no_end_and_a_network_its_own_text() -> None:
 def test_an_end_is_at_least_a_millisecond_and_at_most_a_century_away(
     seconds: float, milliseconds: int
 ) -> None:
-    (change,) = elements.straight(Batch({SIX: seconds}, ()))
+    (change,) = elements.straight(places({SIX: seconds}))
     _, (element,) = read(change)
     assert int.from_bytes(element[4], "big") == milliseconds
 
 
 def test_what_is_there_or_not_goes_before_it_comes() -> None:
-    changes = elements.either_way(Batch({HOST: 5.0}, (SIX,)))
+    changes = elements.either_way(places({HOST: 5.0, SIX: -1.0}))
     assert [(change.kind, change.flags, read(change)[0]) for change in changes] == [
         (NEWSETELEM, CREATE, "banned4"),
-        (NEWSETELEM, CREATE, "banned6"),
         (DELSETELEM, 0, "banned4"),
-        (DELSETELEM, 0, "banned6"),
         (NEWSETELEM, CREATE, "banned4"),
+        (NEWSETELEM, CREATE, "banned6"),
+        (DELSETELEM, 0, "banned6"),
     ]
-    assert [4 in read(change)[1][0] for change in changes] == [False] * 4 + [True]
+    timed = [4 in read(change)[1][0] for change in changes]
+    assert timed == [False, False, True, False, False]
 
 
 def test_an_attribute_never_holds_more_than_it_can() -> None:
@@ -71,13 +80,33 @@ def test_an_attribute_never_holds_more_than_it_can() -> None:
         Network(f"2001:db8:{n:x}:aaaa:bbbb:cccc:dddd:0/112"): 1e9
         for n in range(0x1000, 0x1000 + 1500)
     }
-    changes = elements.straight(Batch(longest, ()))
+    changes = elements.straight(places(longest))
     assert [len(read(change)[1]) for change in changes] == [700, 700, 100]
     assert all(len(change.body) < 1 << 16 for change in changes)
 
 
-@pytest.mark.parametrize("hostile", ["1.2.3", "abc", ":::", "1.2.3.4.5", "1.2.3.4:5"])
-def test_what_is_no_address_is_refused(hostile: str) -> None:
+def test_the_last_word_on_a_subject_counts_and_an_ended_ban_is_a_release() -> None:
+    bans = [Ban(HOST, 0, 50, ""), Ban(SIX, 0, None, ""), Ban(NET, 0, 10, ""), Ban(NET, 0, 11, "")]
+    found = elements.placed([*bans, Release(HOST, 1, "")], 10.5)
+    assert found == {(4, 32): {HOST: 0.0}, (6, 128): {SIX: None}, (4, 8): {NET: 0.5}}
+    changes = elements.straight(found)
+    assert [change.kind for change in changes] == [DELSETELEM, NEWSETELEM, NEWSETELEM]
+    assert elements.straight(elements.placed(bans[2:3], 10.0))[0].kind == DELSETELEM
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        *("", "1.2.3", "abc", ":::", "1.2.3.4.5", "1.2.3.4:5", "host.example", "1.2.3.4 }"),
+        *("1.2.3.4\n", "$x", "\uff11.2.3.4", "1.2.3.4\0"),
+        *("1.2.3.4/32", "1.2.3.0/33", "1.2.3.0/024", "1.2.3.0/24/8", "1.2.3.0/", "1.2.3.0/\u0661"),
+        *("::/128", "::/-1", "a/b"),
+    ],
+)
+@pytest.mark.parametrize("packed", [elements.straight, elements.either_way])
+def test_what_is_no_canonical_network_is_refused(
+    hostile: str, packed: Callable[[Mapping[Prefix, elements.Ends]], list[Change]]
+) -> None:
     with pytest.raises(FirewallError, match="no canonical network") as caught:
-        elements.straight(Batch({}, (Network(hostile),)))
+        packed(elements.placed([Ban(HOST, 0, 50, ""), Ban(Network(hostile), 0, 50, "")], 0.0))
     assert not caught.value.recoverable

@@ -1,15 +1,16 @@
 # Elements of our sets as the kernel takes them: packed here, because nearly every transaction is
 # a ban or a release, and nft would read the whole outline of the ruleset before each.
+import re
 import socket
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
-from pyfilter.firewalls.batch import Batch
 from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.ruleset import NAME, Prefix, prefix, set_name
 from pyfilter.firewalls.wire import CREATE, DELSETELEM, EXCLUSIVE, NEWSETELEM, attribute
+from pyfilter.model import Ban, Decision
 
 # include/uapi/linux/netfilter/nf_tables.h
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
@@ -22,63 +23,92 @@ _TIMEOUT = struct.pack("=HH", 12, 4)
 _LONGEST = 36500 * 86_400_000  # milliseconds: a hundred years
 _MOST = 700  # elements a message: an attribute holds 64 KB, an element at most 92 bytes
 
-Elements = Mapping[Prefix, Sequence[bytes]]
+_SUFFIX = re.compile("/(0|[1-9][0-9]{0,2})", re.ASCII)
+_BITS = {4: 32, 6: 128}
+
+Ends = Mapping[Network, float | None]  # seconds from now; None: never; none left: let through
 
 
-def straight(batch: Batch) -> list[Change]:
+def placed(decisions: Sequence[Decision], now: float) -> Mapping[Prefix, Ends]:
+    """Return the last word on each subject, by the set that it belongs to.
+
+    Raises FirewallError for text that addresses.py cannot have made, there or when it is packed.
+    """
+    found: dict[tuple[bool, str], dict[Network, float | None]] = {}
+    for decision in decisions:
+        subject, end = decision.subject, None
+        if not isinstance(decision, Ban):
+            end = 0.0
+        elif decision.until is not None:
+            end = decision.until - now
+        slash = subject.find("/")
+        where = ":" in subject, subject[slash:] if slash >= 0 else ""
+        if where in found:
+            found[where][subject] = end
+        else:
+            found[where] = {subject: end}
+    return {_prefix(next(iter(ends)), suffix): ends for (_, suffix), ends in found.items()}
+
+
+def _prefix(subject: Network, suffix: str) -> Prefix:
+    if not suffix:
+        return prefix(subject)
+    if _SUFFIX.fullmatch(suffix):
+        family, length = prefix(subject)
+        if length < _BITS[family]:
+            return family, length
+    raise _no_network(subject)
+
+
+def straight(places: Mapping[Prefix, Ends]) -> list[Change]:
     """Return changes for what is new and what is there, as it nearly always is."""
-    return [
-        *_changes(NEWSETELEM, CREATE | EXCLUSIVE, _ending(batch.bans)),
-        *_changes(DELSETELEM, 0, _named(batch.releases)),
-    ]
+    changes = []
+    for where, ends in places.items():
+        bans = {one: end for one, end in ends.items() if end is None or end > 0}
+        changes += _changes(NEWSETELEM, CREATE | EXCLUSIVE, where, _ending(bans))
+        changes += _changes(DELSETELEM, 0, where, _named([one for one in ends if one not in bans]))
+    return changes
 
 
-def either_way(batch: Batch) -> list[Change]:
+def either_way(places: Mapping[Prefix, Ends]) -> list[Change]:
     """Return changes that do not care what is there.
 
     Adding what is there is no error, but leaves its old timeout on older kernels; so it goes and
     comes back in the same transaction.
     """
-    gone = _named((*batch.bans, *batch.releases))
-    return [
-        *_changes(NEWSETELEM, CREATE, gone),
-        *_changes(DELSETELEM, 0, gone),
-        *_changes(NEWSETELEM, CREATE, _ending(batch.bans)),
-    ]
+    changes = []
+    for where, ends in places.items():
+        bans = {one: end for one, end in ends.items() if end is None or end > 0}
+        all_of_them = _named(list(ends))
+        changes += _changes(NEWSETELEM, CREATE, where, all_of_them)
+        changes += _changes(DELSETELEM, 0, where, all_of_them)
+        changes += _changes(NEWSETELEM, CREATE, where, _ending(bans))
+    return changes
 
 
-def _changes(kind: int, flags: int, elements: Elements) -> list[Change]:
-    return [
-        Change(kind, flags, _body(where, packed[start : start + _MOST]))
-        for where, packed in elements.items()
-        for start in range(0, len(packed), _MOST)
-    ]
-
-
-def _body(where: Prefix, packed: Sequence[bytes]) -> bytes:
+def _changes(kind: int, flags: int, where: Prefix, elements: Sequence[bytes]) -> list[Change]:
     place = attribute(_LIST_TABLE, NAME) + attribute(_LIST_SET, set_name(where))
-    return place + attribute(_NESTED | _LIST_ELEMENTS, b"".join(packed))
+    lists = (elements[start : start + _MOST] for start in range(0, len(elements), _MOST))
+    return [
+        Change(kind, flags, place + attribute(_NESTED | _LIST_ELEMENTS, b"".join(some)))
+        for some in lists
+    ]
 
 
-def _named(subjects: Iterable[Network]) -> Elements:
+def _named(subjects: Sequence[Network]) -> list[bytes]:
     """Return elements that are no more than their keys."""
-    return {
-        where: [_element(key) for key in _keys(those)] for where, those in _placed(subjects).items()
-    }
+    return [_element(key) for key in _keys(subjects)]
 
 
-def _ending(bans: Mapping[Network, float | None]) -> Elements:
+def _ending(bans: Ends) -> list[bytes]:
     """Return elements with their ends; a network is shown as such to whoever lists the set."""
-    found = {}
-    for where, those in _placed(bans).items():
-        keys, ends = _keys(those), [bans[one] for one in those]
-        if "/" in those[0]:
-            notes = map(_comment, those)
-            rests = [_end(end) + note for end, note in zip(ends, notes, strict=True)]
-            found[where] = list(map(_element, keys, rests))
-        else:
-            found[where] = _hosts(keys, ends)
-    return found
+    subjects = list(bans)
+    if not subjects:
+        return []
+    if "/" not in subjects[0]:
+        return _hosts(_keys(subjects), list(bans.values()))
+    rests = [_end(end) + _comment(one) for one, end in bans.items()]
+    return list(map(_element, _keys(subjects), rests))
 
 
 def _hosts(keys: Sequence[bytes], ends: Sequence[float | None]) -> list[bytes]:
@@ -90,29 +120,20 @@ def _hosts(keys: Sequence[bytes], ends: Sequence[float | None]) -> list[bytes]:
     ]
 
 
-def _placed(subjects: Iterable[Network]) -> Mapping[Prefix, Sequence[Network]]:
-    """Return subjects by the set that they belong to."""
-    found: dict[tuple[bool, str], list[Network]] = {}
-    for subject in subjects:
-        slash = subject.find("/")
-        place = ":" in subject, subject[slash:] if slash >= 0 else ""
-        if place in found:
-            found[place].append(subject)
-        else:
-            found[place] = [subject]
-    return {prefix(those[0]): those for those in found.values()}
-
-
 def _keys(subjects: Sequence[Network]) -> list[bytes]:
-    family = socket.AF_INET6 if ":" in subjects[0] else socket.AF_INET
+    family = socket.AF_INET6 if any(":" in one for one in subjects[:1]) else socket.AF_INET
     return [_key(family, one) for one in subjects]
 
 
 def _key(family: int, subject: Network) -> bytes:
     try:
         return socket.inet_pton(family, subject.partition("/")[0])
-    except OSError:
-        raise FirewallError(f"{subject!r} is no canonical network", recoverable=False) from None
+    except (OSError, ValueError):
+        raise _no_network(subject) from None
+
+
+def _no_network(subject: Network) -> FirewallError:
+    return FirewallError(f"{subject!r} is no canonical network", recoverable=False)
 
 
 def _element(key: bytes, rest: bytes = b"") -> bytes:

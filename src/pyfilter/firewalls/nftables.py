@@ -8,7 +8,7 @@ from msgspec import Struct
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls import elements, ruleset
-from pyfilter.firewalls.batch import fold, longest
+from pyfilter.firewalls.batch import longest
 from pyfilter.firewalls.kernel import Kernel
 from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.privilege import unprivileged
@@ -85,17 +85,21 @@ class NftablesFirewall:
         return ruleset.frame(prefixes, settings.action, settings.size, self._allowed)
 
     def apply(self, decisions: Sequence[Decision], now: float) -> None:
-        batch = fold(decisions, now)
-        if not batch.bans and not batch.releases:
+        places = elements.placed(decisions, now)
+        if not places:
             return
-        known = self._prefixes | set(map(ruleset.prefix, (*batch.bans, *batch.releases)))
+        many = len(decisions) >= _MANY
+        changes = elements.straight(places) if many else elements.either_way(places)
+        known = self._prefixes.union(places)
         if known != self._prefixes:
             self._commit([self._frame(known)])
             self._prefixes = known
             self._seal = self._sealed()
         # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
-        if len(decisions) < _MANY or self._watch.commit(elements.straight(batch)):
-            self._insist(elements.either_way(batch))
+        if not many:
+            self._insist(changes)
+        elif self._watch.commit(changes):
+            self._insist(elements.either_way(places))
 
     def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
         return longest(bans, self._settings.size, ruleset.prefix)
