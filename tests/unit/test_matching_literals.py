@@ -28,7 +28,7 @@ def test_the_rarest_texts_that_a_line_must_hold_are_found(
             "^Received disconnect from <ip>: \\d+: <*> \\[preauth\\]$",
             [{b"Received disconnect from "}, {b" [preauth]"}],
         ),
-        ("^door: <user> from <ip> refused entry$", [{b"door: "}, {b" refused entry"}]),
+        ("^refused entry: <user> from <ip> at door$", [{b"refused entry: "}, {b" at door"}]),
         ("^<ip> \\[<time>\\] \\S+ 401 <*> (?:CR|PR) <*>$", [{b" 401 "}, {b" CR ", b" PR "}]),
     ],
 )
@@ -36,9 +36,14 @@ def test_two_texts_stand_in_the_order_of_the_pattern(match: str, texts: list[set
     assert [set(cover.texts) for cover in telling(whole(match))] == texts
 
 
+def test_a_telling_text_has_no_other_before_it_for_which_lines_would_be_read_to_their_end() -> None:
+    match = "^door: <user> from <ip> refused entry$"
+    assert [set(cover.texts) for cover in telling(whole(match))] == [{b" refused entry"}]
+
+
 def test_lines_that_have_an_order_of_their_own_are_told_by_one_cover() -> None:
-    node = whole("^door: <user> from <ip> refused entry$")
-    assert [set(one.texts) for one in telling(node, ordered=False)] == [{b" refused entry"}]
+    node = whole("^refused entry: <user> from <ip> at door$")
+    assert [set(one.texts) for one in telling(node, ordered=False)] == [{b"refused entry: "}]
 
 
 def test_a_choice_of_texts_some_of_which_have_any_case_is_found_in_any_case() -> None:

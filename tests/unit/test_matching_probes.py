@@ -21,10 +21,10 @@ def sought(rule: Rule, match: str) -> list[bytes]:
 
 
 def test_two_texts_are_sought_in_their_order_on_one_line() -> None:
-    match = "^(?:Lost|Left): <user> from <ip> by (?:door|gate|window)$"
+    match = "^(?:Thief|Guest) refused: <user> from <ip> by (?:door|gate|window)$"
     assert sought(Rule(name="own"), match) == [
-        b"Left: .*(?: by door| by gate| by window)",
-        b"Lost: .*(?: by door| by gate| by window)",
+        b"Guest refused: .*(?: by door| by gate| by window)",
+        b"Thief refused: .*(?: by door| by gate| by window)",
     ]
 
 

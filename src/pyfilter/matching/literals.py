@@ -13,7 +13,7 @@ _ENOUGH = 16  # longer than this a text gets no rarer
 _RARE = 5  # a text of this weight may need another one beside it to tell, but not just any
 _PAIRED = 4  # texts, each of which is looked for with another one behind or before it
 _CUT = 12  # bytes of a text that is one of many beside another
-_COMMON = re.compile(rb"[ :\[\]0-9.]*(?: from | port | for | user )?[ :\[\]0-9.]*")
+_COMMON = re.compile(rb"[ :\[\]0-9.]*(?:(?:from|port|for|user|by|to|on) )?[ :\[\]0-9.]*")
 _LETTERS = 26
 _NO_LETTERS = bytes(byte for byte in range(256) if not chr(byte).isalpha() or byte > 127)
 _VARIED = {"time", "ip", "host", "port", "pid", "user"}  # no text to be found in these
@@ -49,14 +49,19 @@ def telling(node: Node, broken: bytes = b"", *, ordered: bool = True) -> tuple[C
     if best is None or best.worth() <= 0:
         return ()
     alone = Cover(_fewest(best.texts), best.caseless)
-    least = _RARE / 2 if best.worth() > _RARE else 0
-    others = [one for one in found if one is not best and one.beside() > least]
+    place = found.index(best)
+    # What stands in front had better be rare: Hyperscan then looks on to the end of the line.
+    others = (
+        [one for one in found[place + 1 :] if one.beside() > _RARE / 2]
+        if best.worth() > _RARE
+        else [one for one in found if one is not best and one.beside() > 0]
+    )
     if not ordered or not others or len(alone.texts) > _PAIRED:
         return (alone,)
     other = max(others, key=Cover.beside)
     texts = other.texts if len(other.texts) == 1 else (text[:_CUT] for text in other.texts)
     pair = (alone, Cover(_fewest(frozenset(texts)), other.caseless))
-    return pair if found.index(best) < found.index(other) else pair[::-1]
+    return pair if other in found[place + 1 :] else pair[::-1]
 
 
 def covers(node: Node, broken: bytes = b"") -> list[Cover]:

@@ -8,6 +8,10 @@ from msgspec import Struct
 from pyfilter.matching.probes import Expression, probes_of, probes_of_breaks
 from pyfilter.matching.reading import Reader
 
+# Stands in no log. Where one expression asks for the start of what it finds, Hyperscan makes no second
+# machine for short texts, which is of little use and may take it half a second.
+_NO_SECOND = (rb"\x00\x01\x00\x02", hs.HS_FLAG_SOM_LEFTMOST)
+
 
 class Probe(Struct, frozen=True, array_like=True):
     """An expression of Hyperscan, and the patterns that a line which fits it may fit."""
@@ -53,7 +57,7 @@ def plan(readers: Sequence[Reader]) -> Plan:
 
 def _planned(wanted: Sequence[Sequence[Expression]]) -> Plan:
     """Return a plan of what each pattern wants looked for."""
-    probes: dict[Expression, list[int]] = {}
+    probes: dict[Expression, list[int]] = {_NO_SECOND: []} if any(wanted) else {}
     for number, found in enumerate(wanted):
         for expression in found:
             probes.setdefault(expression, []).append(number)

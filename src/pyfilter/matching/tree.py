@@ -60,16 +60,17 @@ def mask_of(values: bytes) -> int:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Yield a tree's nodes, parents first."""
-    yield node
-    match node:
-        case Seq(children) | Alt(children):
-            for child in children:
-                yield from walk(child)
-        case Group(_, inner) | Repeat(inner):
-            yield from walk(inner)
-        case _:
-            return
+    """Yield a tree's nodes, parents first and in the order of the text."""
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        yield one
+        if isinstance(one, Char):
+            continue  # most are
+        if isinstance(one, Seq | Alt):
+            todo.extend(reversed(one[0]))
+        elif isinstance(one, Group | Repeat):
+            todo.append(one.node)
 
 
 def captures(node: Node) -> tuple[str, ...]:
