@@ -17,7 +17,7 @@ from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.model import Block, Event
 
 NOW = 1795348800.0
-SSHD = library.load("sshd")
+SSHD, PAM, SUDO = (library.load(name) for name in ("sshd", "pam", "sudo"))
 WEB = Rule(
     name="web",
     patterns=(
@@ -104,16 +104,17 @@ ENGINES: dict[str, columns.Engine] = {"re": columns.by_re}
 with suppress(OSError):  # a machine without PCRE2
     ENGINES |= {f"jit={jit}": columns.by_pcre2(Pcre2(jit=jit)) for jit in (True, False)}
 engines = st.sampled_from(sorted(ENGINES))
+RULES = {"sshd": (SSHD,), "web": (WEB,), "auth": (SUDO, PAM, SSHD)}
 MATCHERS = {
-    (rule.name, name): Matcher([(rule, ())], engine=engine)
-    for rule in (SSHD, WEB)
-    for name, engine in ENGINES.items()
+    (name, engine): Matcher([(rule, ()) for rule in rules], engine=ENGINES[engine])
+    for name, rules in RULES.items()
+    for engine in ENGINES
 }
-PLAIN = {rule.name: Matcher([(rule, ())]) for rule in (SSHD, WEB)}
+PLAIN = {name: Matcher([(rule, ()) for rule in rules]) for name, rules in RULES.items()}
 
 
-def same(rule: Rule, lines: list[str], live: bool, engine: str) -> None:
-    quick, slow = MATCHERS[rule.name, engine], PLAIN[rule.name]
+def same(name: str, lines: list[str], live: bool, engine: str) -> None:
+    quick, slow = MATCHERS[name, engine], PLAIN[name]
     slow.unattributable = 0
     quick._bulk.ways.chosen.clear()
     quick._bulk._made.clear()
@@ -129,15 +130,17 @@ def same(rule: Rule, lines: list[str], live: bool, engine: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=ssh_lines, live=st.booleans(), engine=engines)
-def test_sshd_blocks_mean_what_their_lines_mean(lines: list[str], live: bool, engine: str) -> None:
-    same(SSHD, lines * 3, live, engine)
+@given(lines=ssh_lines, live=st.booleans(), engine=engines, name=st.sampled_from(["sshd", "auth"]))
+def test_sshd_blocks_mean_what_their_lines_mean(
+    lines: list[str], live: bool, engine: str, name: str
+) -> None:
+    same(name, lines * 3, live, engine)
 
 
 @settings(max_examples=150, deadline=None)
 @given(lines=web_lines, live=st.booleans(), engine=engines)
 def test_web_blocks_mean_what_their_lines_mean(lines: list[str], live: bool, engine: str) -> None:
-    same(WEB, lines * 3, live, engine)
+    same("web", lines * 3, live, engine)
 
 
 @settings(max_examples=100, deadline=None)

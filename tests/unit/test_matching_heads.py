@@ -22,8 +22,8 @@ SSHD, SUDO, PAM = (Reader(library.load(name)) for name in ("sshd", "sudo", "pam"
 )  # fmt: skip
 def test_a_head_is_a_stamp_and_a_text(line: bytes, form: str, rest: str) -> None:
     assert form_of(line) == form
-    assert head_of(line, [SUDO, SSHD]) == Head(1, form, rest)
-    expression = heading([Head(1, form, rest)], form, {"pid", "time"})
+    assert head_of(line, [SUDO, SSHD]) == Head((1,), form, rest)
+    expression = heading([Head((1,), form, rest)], {"pid", "time"})
     found = re.match(expression, line.decode())
     assert found
     assert found["pid"] == "811"
@@ -52,5 +52,6 @@ def test_other_lines_have_no_head(line: bytes) -> None:
     assert found is None or found.rest == " sshd"
 
 
-def test_a_head_that_two_rules_read_is_nobodys() -> None:
-    assert head_of(b"Nov 22 05:21:20 web sshd[811]: hello", [SSHD, PAM]) is None
+def test_a_head_may_be_that_of_several_rules() -> None:
+    head = head_of(b"Nov 22 05:21:20 web sshd[811]: hello", [SSHD, SUDO, PAM])
+    assert head == Head((0, 2), "L", " web sshd")

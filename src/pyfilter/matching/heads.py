@@ -15,23 +15,20 @@ _LIKE_ZONE = re.compile(rb" +(?:[A-Z]{3,4}|[+-]?\d\d(?::?\d\d)?) ")
 
 
 class Head(Struct, frozen=True):
-    """What lines for one reader begin with."""
+    """What lines begin with."""
 
-    reader: int
+    readers: tuple[int, ...]  # whose lines these are
     form: str  # of the stamp: a letter of FORMS, "" for none
     rest: str  # from the stamp to the PID
 
 
 def head_of(line: bytes, readers: Sequence[Reader]) -> Head | None:
-    """Return the head of a line; None if it is not of this kind, or of several readers or none."""
-    found = [
-        (number, header)
-        for number, reader in enumerate(readers)
-        if reader.header and (header := read_header(reader.header, line))
-    ]
-    if len(found) != 1:
+    """Return the head of a line; None if it is nobody's, or not of this kind."""
+    headers = [reader.header and read_header(reader.header, line) for reader in readers]
+    owners = tuple(number for number, header in enumerate(headers) if header)
+    header = headers[owners[0]] if owners else None
+    if header is None or any(headers[number] != header for number in owners):
         return None
-    number, header = found[0]
     start, form = _began(line)
     stop = start + len(header.stamp)
     tail = b"[%s]: " % header.pid
@@ -45,7 +42,7 @@ def head_of(line: bytes, readers: Sequence[Reader]) -> Head | None:
         return None
     if SHAPES.search(rest):  # another time in each line
         return None
-    return Head(number, form, rest.decode("latin-1"))
+    return Head(owners, form, rest.decode("latin-1"))
 
 
 def form_of(line: bytes) -> str:
@@ -60,12 +57,15 @@ def _began(line: bytes) -> tuple[int, str]:
     return start, shape.lastgroup or "" if shape else ""
 
 
-def heading(heads: Collection[Head], form: str, wanted: Collection[str]) -> str:
-    """Return an expression for what stands before a message; it captures what is wanted of it."""
+def heading(heads: Sequence[Head], wanted: Collection[str]) -> str:
+    """Return an expression for what stands before a message; it captures what is wanted of it.
+
+    The heads are of one form.
+    """
 
     def part(name: str, source: str) -> str:
         return f"(?P<{name}>{source})" if name in wanted else f"(?:{source})"
 
     rests = "|".join(re.escape(head.rest) for head in heads)
-    stamp, pid = part("time", FORMS.get(form, "")), part("pid", r"\d{1,10}")
+    stamp, pid = part("time", FORMS.get(heads[0].form, "")), part("pid", r"\d{1,10}")
     return rf"(?:<\d{{1,3}}>)?{stamp}(?:{rests})\[{pid}\]: "

@@ -12,7 +12,7 @@ from pyfilter.matching.pattern import Outline, whole
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.skeleton import Alternative, entire, skeleton
 from pyfilter.matching.syntax import Parser
-from pyfilter.matching.tree import Seq
+from pyfilter.matching.tree import FOREVER, Char, Node, Repeat, Seq
 
 _MOST = 20  # ways at a time
 _PROOFS = 4  # at a time: each takes some milliseconds
@@ -22,6 +22,8 @@ _SAMPLE = 400  # lines looked at more closely each time
 _SELDOM = 150  # one line in so many is too few to be worth a way
 _HEADS = 512  # at most
 _HEAD_OF = 8  # one of so many lines looked at is looked at for its head, too
+_EMPTY = Seq(())
+_BLANKS = Repeat(Char(1 << ord(" ")), 0, FOREVER)  # at its end a reader may leave them out
 _ODD = tuple(Parser(text).parse() for text in (r"message repeated .*", r"\[ID .*"))
 
 
@@ -41,8 +43,10 @@ class Ways:
         self.chosen: list[Alternative] = []
         self._heads: dict[Head | None, None] = {}  # in the order in which they came
         self._known = 0  # of these, when ways were last chosen
+        numbers = range(len(readers))  # by reader: who reads the same lines
+        self._company = {one: {one} if self.headed else {*numbers} for one in numbers}
         self._proved: dict[tuple[int, int, Outline], Alternative | None] = {}
-        self._automata: dict[tuple[int, int], Automaton] = {}
+        self._automata: dict[tuple[int, int, Node], Automaton] = {}
         self._seen: Counter[tuple[int, int, Outline]] = Counter()
         self._count, self._enough = 0, _FIRST
 
@@ -54,7 +58,7 @@ class Ways:
             if found:
                 self._seen[reader, index, found] += 1
             if self.headed and self._count % _HEAD_OF == 1 and len(self._heads) < _HEADS:
-                self._heads[head_of(line, self._readers)] = None
+                self._learn_head(head_of(line, self._readers))
         if self._count < self._enough:
             return False
         before = self.chosen, self._known
@@ -66,20 +70,37 @@ class Ways:
             self._enough = min(2 * self._enough, _LAST)
         return (self.chosen, self._known) != before
 
+    def _learn_head(self, head: Head | None) -> None:
+        self._heads[head] = None
+        readers = head.readers if head else ()
+        for reader in readers:
+            if not self._company[reader].issuperset(readers):
+                self._company[reader].update(readers)
+                self._proved.clear()
+                self.chosen = []
+
     def branches(self, form: str, *, timed: bool) -> list[Branch]:
         """Return how to read lines whose stamps are of a form; `timed` if their time is asked for."""
-        found: dict[tuple[int, frozenset[str]], list[tuple[str, str]]] = {}
-        for number, way in enumerate(self.chosen):
-            of_head = frozenset({"pid", "time"} if timed else {"pid"}) - {*captures(way.source)}
-            found.setdefault((way.reader, of_head), []).append((str(number), way.source))
+        heads: dict[tuple[int, ...], list[Head]] = {}
+        for head in self._heads:
+            if head and head.form == form:
+                heads.setdefault(head.readers, []).append(head)
         if not self.headed:
-            return [Branch("", ways) for ways in found.values()]
-        heads = [head for head in self._heads if head and head.form == form]
-        return [
-            Branch(heading(some, form, of_head), ways)
-            for (reader, of_head), ways in found.items()
-            if (some := [head for head in heads if head.reader == reader])
-        ]
+            heads = {tuple(self._company): []}
+        wanted = {"pid", "time"} if timed else {"pid"}
+        return [one for known in heads.items() for one in self._branches(*known, wanted)]
+
+    def _branches(
+        self, readers: tuple[int, ...], heads: list[Head], wanted: set[str]
+    ) -> Iterator[Branch]:
+        """Yield how to read what some readers share: a way's own captures go before the head's."""
+        found: dict[frozenset[str], list[tuple[str, str]]] = {}
+        for number, way in enumerate(self.chosen):
+            if way.reader in readers:
+                rest = frozenset(wanted.difference(captures(way.source)))
+                found.setdefault(rest, []).append((str(number), way.source))
+        for rest, ways in found.items():
+            yield Branch(heading(heads, rest) if heads else "", ways)
 
     def _choose(self) -> None:
         least = max(2, self._seen.total() // _SELDOM)
@@ -128,11 +149,12 @@ class Ways:
             disjoint(tree, rival) for rival in rivals
         )
 
-    def _automaton(self, reader: int, index: int) -> Automaton:
-        if (reader, index) not in self._automata:
-            body = self._readers[reader].patterns[index].body or Seq(())
-            self._automata[reader, index] = Automaton(body, wide=True)
-        return self._automata[reader, index]
+    def _automaton(self, reader: int, index: int, tail: Node = _EMPTY) -> Automaton:
+        key = (reader, index, tail)
+        if key not in self._automata:
+            body = self._readers[reader].patterns[index].body or _EMPTY
+            self._automata[key] = Automaton(Seq((body, tail)), wide=True)
+        return self._automata[key]
 
     def _rivals(self, reader: int, index: int) -> Iterator[Automaton]:
         """Yield all that could claim a line besides this pattern, or before it."""
@@ -140,9 +162,8 @@ class Ways:
             yield self._automaton(reader, number)
         for text in self._readers[reader].rule.ignore:
             yield Automaton(whole(text), wide=True)
-        if self.headed:  # lines of other tags are told apart by their headers
+        if self.headed:
             yield from (Automaton(node, wide=True) for node in _ODD)
-            return
-        for other, one in enumerate(self._readers):
-            if other != reader:
-                yield from (self._automaton(other, number) for number in range(len(one.chosen)))
+        for other in self._company[reader] - {reader}:
+            for number in range(len(self._readers[other].chosen)):
+                yield self._automaton(other, number, tail=_BLANKS)
