@@ -64,7 +64,7 @@ def pyfilter(path: Path, names: tuple[str, ...] = ("sshd",)) -> float:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Sqlite(f"{folder}/pyfilter.db").open()
         enforcer = Enforcer(ledger, Observe().open(), Protection(), lambda: NOW)
-        pipeline = Pipeline("bench", enforcer.standing, ledger.history)
+        pipeline = Pipeline("bench", enforcer.standing, ledger.histories)
         pipeline.matchers = {"log": Matcher([(rule, rule.kinds) for rule in rules])}
         pipeline.watches = {r.name: Watch(limits, detection.open(limits, room)) for r in rules}
         pipeline.process(Block("log", b"warm\n", NOW))

@@ -65,7 +65,7 @@ class SmallOffice:
         firewall.name = "nftables"  # it shall count as one that blocks
         self.enforcer = Enforcer(self.ledger, firewall, self.protection, self.now)
         self.enforcer.notifiers.append(Herald(self.ring))
-        self.pipeline = Pipeline("web01", self.enforcer.standing, self.ledger.history)
+        self.pipeline = Pipeline("web01", self.enforcer.standing, self.ledger.histories)
         self.pipeline.watches = {"sshd": Watch(rule.limits, detection.open(rule.limits))}
         auth = SourceState("/var/log/auth.log", "ok", "", 1234, NOW - 2)
         self.sources: dict[str, SmallSource] = {"/var/log/auth.log": SmallSource(auth)}

@@ -83,6 +83,10 @@ class Ledger(Protocol):
 
     def history(self, subject: Network) -> History: ...
 
+    def histories(self, subjects: Iterable[Network]) -> dict[Network, History]:
+        """Return the history of each subject that is known."""
+        ...
+
     def past(
         self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
     ) -> list[tuple[int, Decision]]:

@@ -1,6 +1,6 @@
 # The program on one screen: block -> events -> offences -> bans. No I/O but the ledger's history.
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -13,9 +13,10 @@ from pyfilter.model import Ban, Block, Event, History, Limits, Offence
 from pyfilter.policy import judge
 from pyfilter.protection import Protection
 
-Recall = Callable[[Network], History]
+Recall = Callable[[Collection[Network]], Mapping[Network, History]]
 Listener = Callable[[Sequence[Event]], None]
 Weigh = Callable[[Sequence[Event]], Sequence[Event]]
+_NEW = History()  # of one who was never banned
 _FLOOD = 16_384  # bytes in a block; in fewer, listeners are told of banned hosts, too
 
 
@@ -66,10 +67,8 @@ class Pipeline:
         """Return the bans that events complete, dated now or, when that is later, by them."""
         bans = []
         for rule, failures in self._counted(events).items():
-            offences = self.watches[rule].detector.observe(failures)
-            first = {offence.subject: offence for offence in reversed(offences)}
-            judged = (self.judged(o, max(now, o.at)) for o in first.values())
-            bans += [ban for ban in judged if ban is not None]
+            watch = self.watches[rule]
+            bans += self.judged(watch, watch.detector.observe(failures), now)
         self.banned_by.update(ban.rule for ban in bans)
         return bans
 
@@ -100,13 +99,21 @@ class Pipeline:
         """Return the network that an IPv6 address counts as, and is banned as."""
         return subject(event.address, self.watches[event.rule].limits.ipv6_prefix)
 
-    def judged(self, offence: Offence, now: float) -> Ban | None:
-        """Return the policy's answer to an offence."""
-        watch = self.watches[offence.rule]
-        if watch.exempt is not None and watch.exempt.shield(offence.subject):
-            return None
-        history = self.recall(offence.subject)
-        return judge(offence, watch.limits, history, now, self.origin, observe=watch.observe)
+    def judged(self, watch: Watch, offences: Sequence[Offence], now: float) -> list[Ban]:
+        """Return the policy's answers to offences of one rule, to the first of each subject."""
+        if not offences:
+            return []
+        first: dict[Network, Offence] = {}
+        for offence in offences:
+            if watch.exempt is None or not watch.exempt.shield(offence.subject):
+                first.setdefault(offence.subject, offence)
+        known, bans = self.recall(first), []
+        for who, each in first.items():
+            history, at = known.get(who, _NEW), max(now, each.at)
+            ban = judge(each, watch.limits, history, at, self.origin, observe=watch.observe)
+            if ban is not None:
+                bans.append(ban)
+        return bans
 
     def drop(self, subject: Network) -> None:
         """Forget what is counted of a subject that was banned or released."""

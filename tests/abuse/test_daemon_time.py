@@ -66,7 +66,7 @@ class Life:
         self.enforcer = Enforcer(self.ledger, self.firewall, Protection(), self.clock)
         self.enforcer.recall()
         Reconciler(self.enforcer).start()
-        self.pipeline = Pipeline("web01", self.enforcer.standing, self.enforcer.history)
+        self.pipeline = Pipeline("web01", self.enforcer.standing, self.enforcer.histories)
         limits = Limits(maxretry=5, findtime=60.0, bantime=600.0)
         self.pipeline.matchers = {"log": matcher()}
         self.pipeline.watches = {"sshd": Watch(limits, detection.open(limits))}

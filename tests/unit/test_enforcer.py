@@ -11,7 +11,7 @@ from pyfilter.firewalls.batch import longest
 from pyfilter.firewalls.observe import ObservingFirewall
 from pyfilter.interfaces import Firewall, Ledger
 from pyfilter.ledger import Memory
-from pyfilter.model import Ban, Decision, History, Release
+from pyfilter.model import Ban, Decision, Release
 from pyfilter.protection import Protection
 
 X = Network("203.0.113.13")
@@ -150,16 +150,16 @@ def test_a_ledger_that_cannot_be_read_stops_nothing(
 
     hands.ledger.record([hands.ban(X)])
     with monkeypatch.context() as broken:
-        broken.setattr(hands.ledger, "history", unreadable)
+        broken.setattr(hands.ledger, "histories", unreadable)
         broken.setattr(hands.ledger, "active", unreadable)
         broken.setattr(hands.ledger, "purge", unreadable)
         hands.enforcer.recall()
         hands.enforcer.tend()
-        assert hands.enforcer.history(X) == History()
+        assert hands.enforcer.histories([X]) == {}
         assert hands.enforcer.apply([hands.ban(Y)])[0].done
     hands.enforcer.tend()
     assert set(hands.enforcer.standing) == {X, Y}
-    assert hands.enforcer.history(X).strikes == 1
+    assert hands.enforcer.histories([X])[X].strikes == 1
 
 
 def test_the_ledger_drops_what_was_over_three_months_ago(hands: Hands) -> None:

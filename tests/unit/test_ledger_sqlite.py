@@ -7,12 +7,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pyfilter.addresses import Network
 from pyfilter.errors import LedgerError
 from pyfilter.ledger import Sqlite
 from pyfilter.ledger.schema import MIGRATIONS
 from pyfilter.ledger.sqlite import SqliteLedger
+from pyfilter.ledger.sweep import PIECE
 from pyfilter.model import Allowance, Ban, Position, Release
 
 HOST = Network("192.0.2.1")
@@ -147,7 +149,7 @@ def test_what_is_sound_of_a_corrupt_file_is_taken_over(path: Path) -> None:
     fill(path, 3000)
     with closing(sqlite3.connect(path)) as database:
         (root,) = database.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'decision_end'"
+            "SELECT rootpage FROM sqlite_master WHERE name = 'decision_rule'"
         ).fetchone()
     data = bytearray(path.read_bytes())
     data[(root - 1) * 4096 : (root - 1) * 4096 + 64] = os.urandom(64)
@@ -260,3 +262,53 @@ def test_ten_thousand_decisions_are_one_transaction(path: Path) -> None:
         assert len(ledger.active(5000)) == 10_000
         ledger.record([Release(ban.subject, 6000.0, "operator") for ban in decisions])
         assert ledger.active(5000) == []
+
+
+def test_a_ledger_of_the_first_version_is_taken_over_whole(path: Path) -> None:
+    fill(path, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript(
+            """CREATE INDEX decision_end ON decision (coalesce(until, at));
+            CREATE INDEX active_end ON active (until);
+            CREATE INDEX subject_last ON subject (max(last_banned, last_released));
+            PRAGMA user_version = 1;"""
+        )
+    with opened(path) as ledger:
+        ledger.record([BAN])
+        assert len(ledger.active(1100)) == 4
+        assert ledger.health() == "ok"
+    with closing(sqlite3.connect(path)) as database:
+        (indexes,) = database.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name GLOB '*_end' OR name = 'subject_last'"
+        ).fetchone()
+        assert indexes == 0
+        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+def test_decisions_among_which_some_are_known_are_written_once(path: Path) -> None:
+    some, longer = [numbered(number) for number in range(3)], replace(numbered(1), until=2e9)
+    with opened(path) as ledger:
+        ledger.record(some[:2])
+        ledger.record([*some, Release(some[0].subject, 1500, "operator"), longer])
+        assert [each for _, each in ledger.past()] == [
+            Release(some[0].subject, 1500, "operator"),
+            some[2],
+            longer,
+            some[0],
+        ]
+        assert {ban.subject: ban.until for ban in ledger.active(1600)} == {
+            some[2].subject: 1e9,
+            longer.subject: 2e9,
+        }
+
+
+def test_purges_go_round_all_rows_a_piece_at_a_time(path: Path) -> None:
+    with opened(path) as ledger:
+        ended = [replace(numbered(number), until=2000.0) for number in range(3 * PIECE)]
+        ledger.record([*ended, BAN])
+        counts = []
+        for _ in range(8):  # twice round: whose bans were in force is forgotten after these
+            ledger.purge(5000.0)
+            counts.append(len(ledger.past(limit=4 * PIECE)))
+        assert counts[0] > counts[1] > counts[-1] == 0
+        assert ledger.history(ended[-1].subject).strikes == 0

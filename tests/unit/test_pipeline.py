@@ -33,7 +33,9 @@ class Stage:
         self.banned: set[str] = set()
         self.history = History()
         self.heard: list[Event] = []
-        self.pipeline = Pipeline("web01", self.banned, lambda _: self.history)
+        self.pipeline = Pipeline(
+            "web01", self.banned, lambda subjects: dict.fromkeys(subjects, self.history)
+        )
         self.pipeline.matchers = {"log": Matcher([(library.load("sshd"), ())])}
         limits = limits or Limits()
         self.pipeline.watches = {"sshd": Watch(limits, detection.open(limits), exempt)}

@@ -1,7 +1,7 @@
 # Old logs through the daemon's own pipeline: who would have been banned, when, and what it spared.
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import groupby
 from typing import BinaryIO
@@ -72,8 +72,8 @@ class Standing:
         if ban.until is not None:
             heappush(self._ends, (ban.until, ban.subject))
 
-    def history(self, who: Network) -> History:
-        return self._histories.get(who, History())
+    def histories(self, _: Collection[Network]) -> Mapping[Network, History]:
+        return self._histories
 
 
 class Replay:
@@ -83,7 +83,7 @@ class Replay:
         self.report = Report(bans=[], by_rule=Counter(), logins={})
         self._matcher = Matcher([(rule.rule, rule.rule.kinds) for rule in rules])
         self._standing = Standing()
-        self._pipeline = Pipeline("replay", self._standing, self._standing.history)
+        self._pipeline = Pipeline("replay", self._standing, self._standing.histories)
         room = detection.Room()
         self._pipeline.watches = {
             rule.rule.name: Watch(

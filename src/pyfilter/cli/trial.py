@@ -36,7 +36,7 @@ class Trial:
         )
         self._banned: dict[Network, float | None] = {}
         self._histories: dict[Network, History] = {}
-        self._pipeline = Pipeline("", self._banned, self._history)
+        self._pipeline = Pipeline("", self._banned, lambda _: self._histories)
         self._pipeline.watches = {rule.rule.name: self._watch}
         self._now = int(time.time()) + _ODD
         self._last = self._now
@@ -63,13 +63,9 @@ class Trial:
             if until is None or event.at < until:
                 return None
             del self._banned[who]
-        for offence in self._watch.detector.observe([event]):
-            ban = self._pipeline.judged(offence, event.at)
-            if ban is not None:
-                self._banned[ban.subject] = ban.until
-                self._histories[ban.subject] = History(ban.strike, ban.since)
-                return ban
+        offences = self._watch.detector.observe([event])
+        for ban in self._pipeline.judged(self._watch, offences, event.at):
+            self._banned[ban.subject] = ban.until
+            self._histories[ban.subject] = History(ban.strike, ban.since)
+            return ban
         return None
-
-    def _history(self, who: Network) -> History:
-        return self._histories.get(who, History())

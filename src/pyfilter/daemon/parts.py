@@ -69,7 +69,7 @@ def open_parts(settings: Settings) -> Parts:
     reconciler = Reconciler(enforcer)
     reconciler.start()
     guard.look_around()
-    pipeline = Pipeline(server_name(settings), enforcer.standing, enforcer.history)
+    pipeline = Pipeline(server_name(settings), enforcer.standing, enforcer.histories)
     pipeline.listeners.append(guard.sessions.witness)
     countries = Countries(settings.geo.database)
     return Parts(clock, ledger, firewall, enforcer, guard, reconciler, pipeline, countries)

@@ -85,13 +85,13 @@ class Enforcer:
                 _log.error("The ledger cannot take a decision, protection goes on: %s", error)
             self.unrecorded = pending[-_MOST_UNRECORDED:]
 
-    def history(self, subject: Network) -> History:
-        """Return what the ledger remembers of a subject; nothing when it cannot tell."""
+    def histories(self, subjects: Collection[Network]) -> dict[Network, History]:
+        """Return what the ledger remembers of subjects; nothing when it cannot tell."""
         try:
-            return self.ledger.history(subject)
+            return self.ledger.histories(subjects)
         except LedgerError as error:
-            _log.error("The ledger cannot tell of %s, protection goes on: %s", subject, error)
-            return History()
+            _log.error("The ledger cannot tell of the past, protection goes on: %s", error)
+            return {}
 
     def recall(self) -> None:
         """Take up the bans that the ledger holds in force, at the next sweep if it cannot tell."""

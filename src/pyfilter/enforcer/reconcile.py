@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pyfilter.addresses import Network
 from pyfilter.enforcer.door import Enforcer
 from pyfilter.errors import FirewallError
-from pyfilter.model import Ban, Blocked, Release
+from pyfilter.model import Ban, Blocked, History, Release
 
 _log = logging.getLogger(__name__)
 _SLACK = 5.0  # seconds by which a kernel timeout may differ before it is set anew
@@ -48,10 +48,10 @@ class Reconciler:
     def _adopt(self, blocked: Iterable[Blocked]) -> None:
         """Take elements that the ledger lost (a power cut) as bans with their remaining time."""
         now, adopted = self._enforcer.clock(), []
-        for element in blocked:
-            if element.subject in self._enforcer.standing:
-                continue
-            history = self._enforcer.history(element.subject)
+        strange = [one for one in blocked if one.subject not in self._enforcer.standing]
+        histories = self._enforcer.histories([element.subject for element in strange])
+        for element in strange:
+            history = histories.get(element.subject, History())
             if history.last_released or (history.last_banned and element.remaining is None):
                 continue
             until = None if element.remaining is None else now + element.remaining

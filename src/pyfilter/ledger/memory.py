@@ -86,6 +86,9 @@ class MemoryLedger:
     def history(self, subject: Network) -> History:
         return self._history.get(subject, History())
 
+    def histories(self, subjects: Iterable[Network]) -> dict[Network, History]:
+        return {each: self._history[each] for each in subjects if each in self._history}
+
     def past(
         self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
     ) -> list[tuple[int, Decision]]:

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple, replace
 
 from pyfilter.addresses import Address, Network
 from pyfilter.model import Ban, Decision, Event, Release
@@ -42,7 +41,7 @@ def pack(evidence: Sequence[Event]) -> bytes | None:
     """Return the newest events, lines cut, as bytes; None for none."""
     if not evidence:
         return None
-    return _ENCODER.encode([astuple(bounded(event)) for event in evidence[-LINES:]])
+    return _ENCODER.encode([bounded(event) for event in evidence[-LINES:]])
 
 
 def unpack(packed: bytes | None) -> tuple[Event, ...]:
@@ -55,13 +54,21 @@ def unpack(packed: bytes | None) -> tuple[Event, ...]:
         return ()
 
 
-def bounded(event: Event) -> Event:
-    """Return an event that takes little room and can be written."""
-    return replace(event, line=event.line[:LONGEST], user=text(event.user[:USER]))
+def bounded(event: Event) -> Row:
+    """Return the fields of an event as they take little room and can be written."""
+    line, user = event.line, event.user
+    if len(line) > LONGEST:
+        line = line[:LONGEST]
+    if len(user) > USER or not user.isascii():
+        user = text(user[:USER])
+    connection = event.pid, event.port, event.echo
+    return (event.rule, event.address, event.at, event.weight, user, line, event.kind, *connection)
 
 
 def text(any_text: str) -> str:
     """Return text that can be written as UTF-8; what cannot shows as an escape."""
+    if any_text.isascii():
+        return any_text
     return any_text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,6 +1,8 @@
 # The ledger in SQLite: write-ahead log, one short transaction a call, never a long wait.
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,22 +11,24 @@ from pyfilter.addresses import Network
 from pyfilter.ledger import rescue
 from pyfilter.ledger.file import File
 from pyfilter.ledger.rows import from_row, text, to_row, unpack
+from pyfilter.ledger.sweep import Sweep
 from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, Release
 
-KEPT = 500_000  # decisions; the oldest go first
 _LAST = 1 << 62
+_TOGETHER = 500  # decisions that are written by one statement
 _AT_ONCE = 5000  # rows: all of them would take as much memory again as the bans
-PURGED = 3000  # decisions that one purge takes away at most: some 30 ms
 
 _REMEMBER = """INSERT INTO decision VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (subject, at, kind, rule) DO UPDATE SET until = excluded.until
     WHERE until IS NOT excluded.until"""
 _ACTIVATE = "INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DEACTIVATE = "DELETE FROM active WHERE subject = ?"
 _BANNED = """INSERT INTO subject (subject, strikes, last_banned) VALUES (?, ?, ?)
     ON CONFLICT (subject) DO UPDATE SET last_banned = max(last_banned, excluded.last_banned),
     strikes = CASE WHEN ? != '' THEN excluded.strikes ELSE max(strikes, excluded.strikes) END"""
 _RELEASED = """INSERT INTO subject (subject, last_released) VALUES (?, ?)
     ON CONFLICT (subject) DO UPDATE SET last_released = max(last_released, excluded.last_released)"""
+_HISTORY = "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?"
 # A ban that began later than `at`, because the clock went back, keeps its length.
 _ACTIVE = """SELECT subject, min(since, :at), until - max(0.0, since - :at), reason, rule, strike,
     origin, person FROM active WHERE until IS NULL OR until - max(0.0, since - :at) > :at"""
@@ -36,20 +40,6 @@ _PAST_OF_SUBJECT = """SELECT * FROM decision WHERE subject = :subject AND id < :
 _TALLY = """INSERT INTO tally (rule, hour, failures, bans) VALUES (?, ?, ?, ?)
     ON CONFLICT (hour, rule) DO UPDATE SET failures = failures + excluded.failures,
     bans = bans + excluded.bans"""
-# Each statement finds its rows by an index: with nothing to do, a purge costs next to nothing.
-_PURGE = (
-    "DELETE FROM active WHERE until < :before",
-    """DELETE FROM decision WHERE id IN (
-        SELECT id FROM decision AS old WHERE coalesce(until, at) < :before
-        AND NOT EXISTS (SELECT 1 FROM active WHERE active.subject = old.subject) LIMIT :most)""",
-    """DELETE FROM decision WHERE id IN (
-        SELECT id FROM decision WHERE id <= (SELECT max(id) FROM decision) - :kept LIMIT :most)""",
-    """DELETE FROM subject WHERE subject IN (
-        SELECT subject FROM subject AS old WHERE max(last_banned, last_released) < :before
-        AND NOT EXISTS (SELECT 1 FROM active WHERE active.subject = old.subject) LIMIT :most)""",
-    "DELETE FROM tally WHERE hour <= :before / 3600 - 1",
-    "DELETE FROM allowance WHERE until < :before",
-)
 
 
 class Sqlite(Struct, frozen=True, tag="sqlite", tag_field="type", forbid_unknown_fields=True):
@@ -70,12 +60,18 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         self._file = File(path)
+        self._sweep = Sweep()
 
     def record(self, decisions: Sequence[Decision]) -> None:
+        if len(decisions) > 1:
+            with suppress(_KnownError), self._file.writing() as database:
+                for start in range(0, len(decisions), _TOGETHER):
+                    _record_new(database, decisions[start : start + _TOGETHER])
+                return
         with self._file.writing() as database:
             for decision in decisions:
                 if database.execute(_REMEMBER, to_row(decision)).rowcount:
-                    _apply(database, decision)
+                    _apply(database, [decision])
 
     def active(self, at: float) -> list[Ban]:
         with self._file.reading() as database:
@@ -95,12 +91,12 @@ class SqliteLedger:
         return unpack(row[0]) if row else ()
 
     def history(self, subject: Network) -> History:
+        return self.histories([subject]).get(subject, History())
+
+    def histories(self, subjects: Iterable[Network]) -> dict[Network, History]:
         with self._file.reading() as database:
-            row = database.execute(
-                "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?",
-                (subject,),
-            ).fetchone()
-        return History(*row) if row and rescue.is_history(row) else History()
+            rows = {one: database.execute(_HISTORY, (one,)).fetchone() for one in subjects}
+        return {one: History(*row) for one, row in rows.items() if row and rescue.is_history(row)}
 
     def past(
         self, *, subject: Network | None = None, rule: str = "", before: int = 0, limit: int = 100
@@ -153,8 +149,7 @@ class SqliteLedger:
 
     def purge(self, before: float) -> None:
         with self._file.writing() as database:
-            for statement in _PURGE:
-                database.execute(statement, {"before": before, "kept": KEPT, "most": PURGED})
+            self._sweep.piece(database, before)
 
     def health(self) -> str:
         return self._file.health()
@@ -163,16 +158,34 @@ class SqliteLedger:
         self._file.close()
 
 
-def _apply(database: sqlite3.Connection, decision: Decision) -> None:
-    """Let a new decision change what is in force and what is remembered of its subject."""
-    match decision:
-        case Ban(observe=True):
-            return
-        case Ban(subject, since, until, reason, rule, strike, origin, by):
-            words = (text(reason), rule, strike, text(origin), text(by))
-            database.execute(_ACTIVATE, (subject, since, until, *words))
-            database.execute(_BANNED, (subject, strike, since, rule))
-        case Release(subject, at, cause):
-            database.execute("DELETE FROM active WHERE subject = ?", (subject,))
-            if cause != "expired":
-                database.execute(_RELEASED, (subject, at))
+class _KnownError(Exception):
+    """Some of the decisions are in the ledger already."""
+
+
+def _record_new(database: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
+    """Write decisions that are new or have another end; raises _KnownError if others are among them."""
+    rows = [to_row(decision) for decision in decisions]
+    if database.executemany(_REMEMBER, rows).rowcount < len(rows):
+        raise _KnownError
+    _apply(database, decisions)
+
+
+def _apply(database: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
+    """Let new decisions change what is in force and what is remembered of their subjects."""
+    for _, some in groupby(decisions, type):
+        run = list(some)
+        bans = [each for each in run if isinstance(each, Ban) and not each.observe]
+        releases = [each for each in run if isinstance(each, Release)]
+        if bans:
+            database.executemany(_ACTIVATE, [_in_force(ban) for ban in bans])
+            rows = [(ban.subject, ban.strike, ban.since, ban.rule) for ban in bans]
+            database.executemany(_BANNED, rows)
+        if releases:
+            database.executemany(_DEACTIVATE, [(each.subject,) for each in releases])
+            told = [(each.subject, each.at) for each in releases if each.cause != "expired"]
+            database.executemany(_RELEASED, told)
+
+
+def _in_force(ban: Ban) -> tuple[str, float, float | None, str, str, int, str, str]:
+    words = text(ban.reason), ban.rule, ban.strike, text(ban.origin), text(ban.by)
+    return (ban.subject, ban.since, ban.until, *words)
