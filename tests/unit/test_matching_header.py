@@ -12,8 +12,9 @@ from pyfilter.model import Block, Event
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 AT = datetime(2026, 11, 22, 5, 21, 20, tzinfo=UTC).timestamp()
-SSHD, DROPBEAR = library.load("sshd"), library.load("dropbear")
-MATCHERS = {rule.name: Matcher([(rule, ())]) for rule in (SSHD, DROPBEAR)}
+RULES = {name: library.load(name) for name in ("sshd", "dropbear", "dovecot", "named", "postfix")}
+SSHD, DROPBEAR = RULES["sshd"], RULES["dropbear"]
+MATCHERS = {name: Matcher([(rule, ())]) for name, rule in RULES.items()}
 FAILED = "Failed password for root from 192.0.2.1 port 22 ssh2"
 
 # What stands before TAG[PID]: MESSAGE, by who writes it. No time: the form says none.
@@ -153,3 +154,31 @@ FORGED = f"sshd[811]: {FAILED}"
 )
 def test_what_others_write_is_no_header(line: str) -> None:
     assert events(SSHD, line) == []
+
+
+@pytest.mark.parametrize("head", TIMED + UNTIMED)
+@pytest.mark.parametrize(
+    ("name", "tag", "text"),
+    [
+        (
+            "dovecot",
+            "dovecot: ",
+            "imap-login: Disconnected (auth failed, 1 attempts): user=<x>, rip=192.0.2.1, lip=::",
+        ),
+        (
+            "named",
+            "named[7]: ",
+            "client @0x7f 192.0.2.1#4000 (x.example): query (cache) 'x.example/A/IN' denied",
+        ),
+        (
+            "postfix",
+            "postfix/smtps/smtpd[7]: ",
+            "warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
+        ),
+    ],
+)
+def test_mail_and_names_are_read_behind_every_header(
+    head: str, name: str, tag: str, text: str
+) -> None:
+    (event,) = events(RULES[name], f"{head}{tag}{text}")
+    assert event.address == "192.0.2.1"
