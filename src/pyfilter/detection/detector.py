@@ -25,7 +25,7 @@ from pyfilter.detection.marks import (
 )
 from pyfilter.detection.prefixes import SITE, subject
 from pyfilter.detection.sites import Sites
-from pyfilter.detection.table import Marks, Room, Row, Table, join_usual
+from pyfilter.detection.table import PARTS, Marks, Room, Row, Table, join_usual
 from pyfilter.model import AT_ONCE, Event, Limits, Offence
 
 NEVER = math.nan
@@ -70,12 +70,12 @@ class EventDetector:
             seen = self._evidence.room(len(chunk), share)
             for at, moment in groupby(chunk, _AT):
                 self._count(moment, int(at * TICKS) << STAMP_AT, seen, offences)
-            self._room.tidy()
+            self._room.tidy(len(chunk))
         return offences
 
     def _count(self, events: Iterable[Event], now: int, seen: Seen, found: list[Offence]) -> None:
         """Count events of one time, the usual ones here: a flood goes through this loop."""
-        counts, close, usual = self._table.counts, self._table.close, self._usual
+        parts, last, close, usual = self._table.counts, PARTS - 1, self._table.close, self._usual
         edge, floor, later = self._counting.edge, now - self._counting.span, now + NEXT
         peer, process, port, plain, counted = None, "", 0, 0, ""  # of the event before
         self._table.newest = max(self._table.newest, now)
@@ -87,6 +87,7 @@ class EventDetector:
                 plain = hash(process) & PID | port | now | ONE
             elif event.echo and port and key == counted and event.weight == usual:
                 continue  # of the attempt that has just counted
+            counts = parts[hash(key) & last]
             mark, held, counted = plain | ECHO if event.echo else plain, counts.get(key), key
             less = 0 if event.weight == usual else self._lighter.get(event.weight, -1)
             if held is None and less >= 0 and key not in close:
@@ -105,11 +106,12 @@ class EventDetector:
 
     def _add(self, event: Event, key: str, row: Row, before: int, offences: list[Offence]) -> str:
         """Hold a row that has grown; return the subject unless its count restarted."""
-        self._table.counts[key] = row if len(row) > PAIR else row[0]
+        counts = self._table.part(key)
+        counts[key] = row if len(row) > PAIR else row[0]
         self._table.grown((len(row) - before) // PAIR)
         if len(row) > self._most:
             self._reach(event, key, row[::PAIR], offences)
-        return key if key in self._table.counts else ""
+        return key if key in counts else ""
 
     def _join(self, event: Event, key: str, mark: int, offences: list[Offence]) -> None:
         """Count an event of any kind."""
@@ -147,7 +149,7 @@ class EventDetector:
     def _six(self, event: Event, offences: list[Offence]) -> Network:
         """Return the subject of an IPv6 address; count for its site that it failed."""
         key = subject(event.address, self._prefix)
-        if self._sites is not None and key not in self._table.counts:
+        if self._sites is not None and key not in self._table.part(key):
             offences += self._sites.failed(event, key)
         return key
 

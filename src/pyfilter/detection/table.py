@@ -13,10 +13,12 @@ Held = int | Row
 
 SUBJECT = 176  # bytes that a subject with one mark takes, dict and text included
 MARK = 130  # bytes that each further mark takes
+PARTS = 16  # dicts for one: that of a million takes 50 ms to grow, in which nobody is banned
 STEP = 4096  # subjects dropped in one go for want of room: some 10 ms when none is at hand
 EVENTS = 3000  # events that all detectors together may remember in one generation,
 FEWEST = 250  # and how many each may, however many there are
 SWEPT = STEP  # subjects looked at in one sweep
+_MOST = 2 * (SUBJECT + MARK)  # bytes that one event takes, with what is counted of its site
 
 
 def join_usual(row: Row, mark: int, port: int) -> Row:
@@ -42,13 +44,18 @@ class Table:
     def __init__(self, limit: int, live: Callable[[Marks, int], Marks]) -> None:
         self.limit = limit  # thousandths
         self.live = live  # which of some marks still count at a stamp
-        self.counts: dict[str, Held] = {}
+        self.counts: tuple[dict[str, Held], ...] = tuple([{} for _ in range(PARTS)])  # by hash
         self.close: dict[str, Held] = {}
         self.newest = 0  # stamp of the newest event
         self._further = 0  # marks beyond the first of each subject
+        self._shed = 0  # the part that sheds next
 
     def __len__(self) -> int:
-        return len(self.counts) + len(self.close)
+        return sum(map(len, self.counts)) + len(self.close)
+
+    def part(self, subject: str) -> dict[str, Held]:
+        """Return the one of `counts` for a subject."""
+        return self.counts[hash(subject) & PARTS - 1]
 
     def size(self) -> int:
         """Return about how many bytes are held."""
@@ -56,11 +63,11 @@ class Table:
 
     def marks(self, subject: str) -> Marks:
         """Return the marks of a subject, oldest first."""
-        return _marks(self.counts.get(subject) or self.close.get(subject) or ())
+        return _marks(self.part(subject).get(subject) or self.close.get(subject) or ())
 
     def keep(self, subject: str, marks: Marks) -> None:
         """Hold these marks of a subject, in the place of those held before."""
-        home = self.close if subject in self.close else self.counts
+        home = self.close if subject in self.close else self.part(subject)
         self._take(home, subject)
         self._put(home, subject, marks[0] if len(marks) == 1 else _row(marks))
 
@@ -69,15 +76,20 @@ class Table:
         self._further += further
 
     def drop(self, subject: str) -> None:
-        for home in (self.counts, self.close):
+        for home in (self.part(subject), self.close):
             self._take(home, subject)
 
     def shed(self) -> None:
         """Drop some of the oldest subjects, but keep those apart that are at half their limit."""
-        home = self.close if len(self.close) > len(self.counts) else self.counts
-        for subject in list(islice(home, STEP)):
+        if 2 * len(self.close) > len(self):
+            for subject in list(islice(self.close, STEP)):
+                self._take(self.close, subject)
+            return
+        self._shed = (self._shed + 1) % PARTS
+        home = self.counts[self._shed]
+        for subject in list(islice(home, min(STEP, 1 + len(home) // PARTS))):
             held = self._take(home, subject)
-            if home is self.counts and self._is_close(held):
+            if self._is_close(held):
                 self._put(self.close, subject, held)
 
     def _is_close(self, held: Held) -> bool:
@@ -87,8 +99,8 @@ class Table:
 
     def sweep(self, before: int) -> None:
         """Drop subjects whose marks are all older than a stamp; a bounded piece of work a call."""
-        for home in (self.counts, self.close):
-            for subject in list(islice(home, SWEPT)):
+        for home in (*self.counts, self.close):
+            for subject in list(islice(home, SWEPT if home is self.close else SWEPT // PARTS)):
                 held = home[subject]
                 if _marks(held)[-1] < before:
                     self._take(home, subject)
@@ -127,12 +139,17 @@ class Room:
     def __init__(self, subjects: int = 1_000_000) -> None:
         self.bytes = subjects * SUBJECT
         self.tables: WeakSet[Table] = WeakSet()  # a detector that is given up frees its own
+        self._left = 0  # bytes that are free for sure
 
     def share(self) -> int:
         """Return how many events one detector may remember in a generation."""
         return max(FEWEST, EVENTS // max(1, len(self.tables)))
 
-    def tidy(self) -> None:
-        """Make sure that all tables together fit."""
-        while sum([table.size() for table in self.tables]) > self.bytes:
+    def tidy(self, events: int) -> None:
+        """Make sure that all tables together fit, after so many events were counted."""
+        self._left -= events * _MOST
+        if self._left >= 0:
+            return
+        while (held := sum([table.size() for table in self.tables])) > self.bytes:
             max(self.tables, key=Table.size).shed()
+        self._left = self.bytes - held

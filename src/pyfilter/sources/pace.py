@@ -5,7 +5,7 @@ from typing import Final
 
 from pyfilter.sources.lines import BLOCK
 
-TURN: Final = 0.01  # seconds of work that one block may make
+TURN: Final = 0.008  # seconds of work that one block may make
 FEWEST: Final = 32_768  # bytes: smaller blocks cost more than they are quicker
 _FIRST: Final = 65_536  # bytes taken at once of what did not wait before
 _WAY: Final = 3  # rounds of the loop: what can be read, who waits for it, and his work
