@@ -14,8 +14,8 @@ from pyfilter.cli import commands, main
 from pyfilter.cli.context import Globals
 from pyfilter.control.place import Place
 from pyfilter.ledger import Memory
-from pyfilter.model import Release
-from small_office import SmallOffice, served
+from pyfilter.model import Release, SourceState
+from small_office import SmallOffice, SmallSource, served
 
 
 @pytest.fixture
@@ -259,6 +259,20 @@ def test_a_rule_that_reads_nothing_is_pointed_out(
     daemon.sources.clear()
     assert ran("status") == 0
     assert "rule sshd reads nothing: give it a logpath" in capsys.readouterr().out
+
+
+def test_of_many_places_the_first_is_shown(
+    daemon: SmallOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "/var/log/a /var/log/b /var/log/c or journal _SYSTEMD_UNIT=a.service"
+    detail = "waiting for /var/log/a /var/log/b /var/log/c; no journal"
+    daemon.sources[name] = SmallSource(SourceState(name, "waiting", detail))
+    assert ran("status") == 0
+    out = capsys.readouterr().out
+    assert "usual log of sshd" in out
+    assert "waiting for /var/log/a … (3 places); no journal" in out
+    assert ran("status", "-o", "json") == 0
+    assert detail in capsys.readouterr().out
 
 
 def test_a_ledger_in_trouble_makes_the_status_degraded(

@@ -1,4 +1,5 @@
 # What people see of `status` and `why`.
+import re
 from collections.abc import Iterable
 
 import click
@@ -15,6 +16,7 @@ from pyfilter.control.answers import (
 from pyfilter.durations import spoken
 
 _EVIDENCE = 20  # lines
+_PLACES = re.compile(r"(/[^\s;]+)(?: /[^\s;]+){2,}")
 _WARNING = click.style("warning", fg="yellow")
 
 
@@ -92,7 +94,7 @@ def _show_sources(answer: StatusAnswer) -> None:
                 ago(row.last_line, answer.now),
                 size(row.lag),
                 ", ".join(row.rules),
-                row.detail,
+                _PLACES.sub(_counted, row.detail),
             )
             for row in answer.sources
         ],
@@ -109,6 +111,10 @@ def called(row: SourceRow) -> str:
         return f"journal of {whose}"
     first, *others = row.source.split()
     return f"{first} and {len(others)} more" if others else first
+
+
+def _counted(places: re.Match[str]) -> str:
+    return f"{places[1]} … ({len(places[0].split())} places)"
 
 
 def _show_rules(rules: Iterable[RuleRow]) -> None:
