@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from pyfilter.addresses import Network
 from pyfilter.errors import LedgerError
 from pyfilter.ledger import Sqlite
-from pyfilter.ledger.schema import MIGRATIONS
+from pyfilter.ledger.file import LONG_LOG
+from pyfilter.ledger.known import MOST
+from pyfilter.ledger.schema import APPLICATION, MIGRATIONS
 from pyfilter.ledger.sqlite import SqliteLedger
 from pyfilter.ledger.sweep import PIECE
-from pyfilter.model import Allowance, Ban, Position, Release
+from pyfilter.model import Allowance, Ban, History, Position, Release
 
 HOST = Network("192.0.2.1")
 BAN = Ban(HOST, 1000.0, 1600.0, "5 failures", "sshd", 1, "web01")
@@ -265,24 +267,30 @@ def test_ten_thousand_decisions_are_one_transaction(path: Path) -> None:
 
 
 def test_a_ledger_of_the_first_version_is_taken_over_whole(path: Path) -> None:
-    fill(path, 3)
+    path.parent.mkdir()
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript(MIGRATIONS[0])
+        database.execute(f"PRAGMA application_id = {APPLICATION}")
         database.executescript(
-            """CREATE INDEX decision_end ON decision (coalesce(until, at));
-            CREATE INDEX active_end ON active (until);
-            CREATE INDEX subject_last ON subject (max(last_banned, last_released));
+            """INSERT INTO decision VALUES
+                (1, 'ban', '192.0.2.7', 900, 5000, 'words', 'sshd', 2, 'web01', '', 0, NULL);
+            INSERT INTO active VALUES ('192.0.2.7', 900, 5000, 'words', 'sshd', 2, 'web01', '');
+            INSERT INTO subject VALUES ('192.0.2.7', 2, 900, 0);
             PRAGMA user_version = 1;"""
         )
+    old = Ban(Network("192.0.2.7"), 900.0, 5000.0, "words", "sshd", 2, "web01")
     with opened(path) as ledger:
         ledger.record([BAN])
-        assert len(ledger.active(1100)) == 4
+        assert {ban.subject: ban for ban in ledger.active(1100)} == {
+            old.subject: old,
+            BAN.subject: BAN,
+        }
+        assert [each for _, each in ledger.past()] == [BAN, old]
+        assert ledger.histories([old.subject, HOST]) == {
+            old.subject: History(2, 900, 0),
+            HOST: History(1, 1000, 0),
+        }
         assert ledger.health() == "ok"
-    with closing(sqlite3.connect(path)) as database:
-        (indexes,) = database.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name GLOB '*_end' OR name = 'subject_last'"
-        ).fetchone()
-        assert indexes == 0
-        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
 def test_decisions_among_which_some_are_known_are_written_once(path: Path) -> None:
@@ -312,3 +320,38 @@ def test_purges_go_round_all_rows_a_piece_at_a_time(path: Path) -> None:
             counts.append(len(ledger.past(limit=4 * PIECE)))
         assert counts[0] > counts[1] > counts[-1] == 0
         assert ledger.history(ended[-1].subject).strikes == 0
+
+
+def test_histories_are_those_of_the_file_that_is_there_now(path: Path, tmp_path: Path) -> None:
+    spare = tmp_path / "spare.db"
+    fill(spare, 3)
+    with opened(path) as ledger:
+        assert ledger.histories([numbered(1).subject, HOST]) == {}
+        ledger.record([BAN])
+        assert set(ledger.histories([numbered(1).subject, HOST])) == {HOST}
+        spare.replace(path)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        ledger.record([numbered(2)])
+        assert set(ledger.histories([numbered(1).subject, HOST])) == {numbered(1).subject}
+
+
+def test_histories_are_found_however_many_are_known(path: Path) -> None:
+    with opened(path) as ledger:
+        ledger.record([numbered(number) for number in range(MOST + 1)])
+        assert set(ledger.histories([numbered(MOST).subject, HOST])) == {numbered(MOST).subject}
+    with opened(path) as ledger:
+        assert set(ledger.histories([numbered(0).subject, HOST])) == {numbered(0).subject}
+        ledger.record([BAN])
+        assert set(ledger.histories([HOST])) == {HOST}
+
+
+def test_a_purge_brings_a_long_log_into_the_database(path: Path) -> None:
+    with opened(path) as ledger:
+        ledger.purge(0.0)
+        before = path.stat().st_size
+        for number in range(LONG_LOG // 4096):
+            ledger.record([numbered(number)])
+        assert path.stat().st_size == before
+        ledger.purge(0.0)
+        assert path.stat().st_size > before

@@ -1,8 +1,9 @@
 # The database file: opened with care, set aside when corrupt, saved when removed under our feet.
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pyfilter.errors import LedgerError
 from pyfilter.ledger.rescue import Rescued, rescue, restore
@@ -10,6 +11,7 @@ from pyfilter.ledger.schema import migrate, version
 
 PATIENCE = 0.02  # seconds to wait for another process's lock: the event loop waits with us
 CHECKED = 16 << 20  # bytes; a larger database is not read through at start
+LONG_LOG = 4 << 20  # bytes
 CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 REASONS = {
     sqlite3.SQLITE_BUSY: "another process holds a lock on it",
@@ -32,6 +34,7 @@ class File:
         self.path = path
         self._database: sqlite3.Connection | None = None
         self._inode = 0
+        self.openings = 0
         self._trouble = {"writing": "", "reading": ""}  # of the last call; empty: it went well
         self._loss = ""  # what happened to an older file since the start
         try:
@@ -76,6 +79,18 @@ class File:
                 with suppress(sqlite3.Error):
                     database.rollback()
                 raise
+
+    def write(self, statement: str, row: Sequence[Any]) -> None:
+        """Carry a statement out that is a transaction by itself; raises LedgerError."""
+        with self._watched("writing"):
+            self._connection().execute(statement, row)
+
+    def tidy(self) -> None:
+        """Bring a long write-ahead log into the database, for which a ban would have to wait."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists() and log.stat().st_size > LONG_LOG:
+            with self._watched("writing"):
+                self._connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def _watched(self, doing: str) -> Iterator[None]:
@@ -136,12 +151,13 @@ class File:
             older = version(database, str(self.path))
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA wal_autocheckpoint = 4000")
+            database.execute("PRAGMA wal_autocheckpoint = 12000")  # pages; `tidy` comes before
             migrate(database, older)
         except BaseException:
             database.close()
             raise
         self._inode = self.path.stat().st_ino
+        self.openings += 1
         self._trouble["reading"] = ""
         self.path.chmod(0o600)
         return database

@@ -55,8 +55,10 @@ class MemoryLedger:
         before = self._decisions[known]
         if isinstance(before, Release) or isinstance(decision, Release):
             return False
-        self._decisions[known] = replace(before, until=decision.until)
-        return before.until != decision.until
+        if before.until == decision.until:
+            return False
+        self._decisions[known] = replace(decision, evidence=before.evidence)
+        return True
 
     def _apply(self, decision: Decision) -> None:
         subject = decision.subject

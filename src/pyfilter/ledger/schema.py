@@ -5,6 +5,28 @@ from pyfilter.errors import LedgerError
 
 APPLICATION = 0x70796C67  # "pylg": tells our databases from those of others
 
+_INDEXES = "DROP INDEX decision_end; DROP INDEX active_end; DROP INDEX subject_last;"
+_NEW = "CREATE TRIGGER banned AFTER INSERT ON decision"
+_PROLONGED = "CREATE TRIGGER prolonged AFTER UPDATE OF until ON decision"
+_BANNED = """WHEN NEW.kind = 'ban' AND NOT NEW.observe BEGIN
+    INSERT INTO active VALUES (NEW.subject, NEW.at, NEW.until, NEW.reason, NEW.rule, NEW.strike,
+            NEW.origin, NEW.person)
+        ON CONFLICT (subject) DO UPDATE SET since = excluded.since, until = excluded.until,
+            reason = excluded.reason, rule = excluded.rule, strike = excluded.strike,
+            origin = excluded.origin, person = excluded.person;
+    INSERT INTO subject (subject, strikes, last_banned) VALUES (NEW.subject, NEW.strike, NEW.at)
+        ON CONFLICT (subject) DO UPDATE SET
+            last_banned = max(last_banned, excluded.last_banned),
+            strikes = CASE WHEN NEW.rule != '' THEN excluded.strikes
+                ELSE max(strikes, excluded.strikes) END;
+    END;"""
+_RELEASED = """CREATE TRIGGER released AFTER INSERT ON decision WHEN NEW.kind = 'release' BEGIN
+    DELETE FROM active WHERE subject = NEW.subject;
+    INSERT INTO subject (subject, last_released)
+        SELECT NEW.subject, NEW.at WHERE NEW.reason != 'expired'
+        ON CONFLICT (subject) DO UPDATE
+        SET last_released = max(last_released, excluded.last_released);
+    END;"""
 # One script for each version; a script that was ever released is never changed.
 MIGRATIONS = (
     """
@@ -32,8 +54,10 @@ MIGRATIONS = (
         hour INTEGER NOT NULL, rule TEXT NOT NULL, failures INTEGER NOT NULL,
         bans INTEGER NOT NULL, PRIMARY KEY (hour, rule)) WITHOUT ROWID;
     """,
-    # Only what is long over was found by these, and each ban had to write to them.
-    "DROP INDEX decision_end; DROP INDEX active_end; DROP INDEX subject_last",
+    # Only what is long over was found by these indexes, and each ban had to write to them. What a
+    # decision changes, if it is new or has another end than before, is left to triggers: with them
+    # it is one statement, and a transaction by itself.
+    f"{_INDEXES} {_NEW} {_BANNED} {_PROLONGED} {_BANNED} {_RELEASED}",
 )
 
 

@@ -1,33 +1,27 @@
 # The ledger in SQLite: write-ahead log, one short transaction a call, never a long wait.
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
 
 from pyfilter.addresses import Network
+from pyfilter.errors import LedgerError
 from pyfilter.ledger import rescue
 from pyfilter.ledger.file import File
+from pyfilter.ledger.known import Known
 from pyfilter.ledger.rows import from_row, text, to_row, unpack
 from pyfilter.ledger.sweep import Sweep
-from pyfilter.model import Allowance, Ban, Decision, Event, History, Position, Release
+from pyfilter.model import Allowance, Ban, Decision, Event, History, Position
 
 _LAST = 1 << 62
-_TOGETHER = 500  # decisions that are written by one statement
 _AT_ONCE = 5000  # rows: all of them would take as much memory again as the bans
 
+# The schema's triggers do what follows from a decision that is new or has another end.
 _REMEMBER = """INSERT INTO decision VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (subject, at, kind, rule) DO UPDATE SET until = excluded.until
-    WHERE until IS NOT excluded.until"""
-_ACTIVATE = "INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_DEACTIVATE = "DELETE FROM active WHERE subject = ?"
-_BANNED = """INSERT INTO subject (subject, strikes, last_banned) VALUES (?, ?, ?)
-    ON CONFLICT (subject) DO UPDATE SET last_banned = max(last_banned, excluded.last_banned),
-    strikes = CASE WHEN ? != '' THEN excluded.strikes ELSE max(strikes, excluded.strikes) END"""
-_RELEASED = """INSERT INTO subject (subject, last_released) VALUES (?, ?)
-    ON CONFLICT (subject) DO UPDATE SET last_released = max(last_released, excluded.last_released)"""
+    ON CONFLICT (subject, at, kind, rule) DO UPDATE SET until = excluded.until,
+    reason = excluded.reason, strike = excluded.strike, origin = excluded.origin,
+    person = excluded.person, observe = excluded.observe WHERE until IS NOT excluded.until"""
 _HISTORY = "SELECT strikes, last_banned, last_released FROM subject WHERE subject = ?"
 # A ban that began later than `at`, because the clock went back, keeps its length.
 _ACTIVE = """SELECT subject, min(since, :at), until - max(0.0, since - :at), reason, rule, strike,
@@ -61,17 +55,17 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self._file = File(path)
         self._sweep = Sweep()
+        self._known = Known()
+        with suppress(LedgerError):  # who is known is asked again when it matters
+            self.histories(())
 
     def record(self, decisions: Sequence[Decision]) -> None:
-        if len(decisions) > 1:
-            with suppress(_KnownError), self._file.writing() as database:
-                for start in range(0, len(decisions), _TOGETHER):
-                    _record_new(database, decisions[start : start + _TOGETHER])
-                return
+        self._known.add(decision.subject for decision in decisions)
+        if len(decisions) == 1:  # a transaction by itself
+            self._file.write(_REMEMBER, to_row(decisions[0]))
+            return
         with self._file.writing() as database:
-            for decision in decisions:
-                if database.execute(_REMEMBER, to_row(decision)).rowcount:
-                    _apply(database, [decision])
+            database.executemany(_REMEMBER, map(to_row, decisions))
 
     def active(self, at: float) -> list[Ban]:
         with self._file.reading() as database:
@@ -94,8 +88,14 @@ class SqliteLedger:
         return self.histories([subject]).get(subject, History())
 
     def histories(self, subjects: Iterable[Network]) -> dict[Network, History]:
+        if self._known.of != self._file.openings:
+            with self._file.reading() as database:
+                self._known = Known(database, self._file.openings)
+        asked = [subject for subject in subjects if subject in self._known]
+        if not asked:
+            return {}
         with self._file.reading() as database:
-            rows = {one: database.execute(_HISTORY, (one,)).fetchone() for one in subjects}
+            rows = {one: database.execute(_HISTORY, (one,)).fetchone() for one in asked}
         return {one: History(*row) for one, row in rows.items() if row and rescue.is_history(row)}
 
     def past(
@@ -150,42 +150,10 @@ class SqliteLedger:
     def purge(self, before: float) -> None:
         with self._file.writing() as database:
             self._sweep.piece(database, before)
+        self._file.tidy()
 
     def health(self) -> str:
         return self._file.health()
 
     def close(self) -> None:
         self._file.close()
-
-
-class _KnownError(Exception):
-    """Some of the decisions are in the ledger already."""
-
-
-def _record_new(database: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
-    """Write decisions that are new or have another end; raises _KnownError if others are among them."""
-    rows = [to_row(decision) for decision in decisions]
-    if database.executemany(_REMEMBER, rows).rowcount < len(rows):
-        raise _KnownError
-    _apply(database, decisions)
-
-
-def _apply(database: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
-    """Let new decisions change what is in force and what is remembered of their subjects."""
-    for _, some in groupby(decisions, type):
-        run = list(some)
-        bans = [each for each in run if isinstance(each, Ban) and not each.observe]
-        releases = [each for each in run if isinstance(each, Release)]
-        if bans:
-            database.executemany(_ACTIVATE, [_in_force(ban) for ban in bans])
-            rows = [(ban.subject, ban.strike, ban.since, ban.rule) for ban in bans]
-            database.executemany(_BANNED, rows)
-        if releases:
-            database.executemany(_DEACTIVATE, [(each.subject,) for each in releases])
-            told = [(each.subject, each.at) for each in releases if each.cause != "expired"]
-            database.executemany(_RELEASED, told)
-
-
-def _in_force(ban: Ban) -> tuple[str, float, float | None, str, str, int, str, str]:
-    words = text(ban.reason), ban.rule, ban.strike, text(ban.origin), text(ban.by)
-    return (ban.subject, ban.since, ban.until, *words)
