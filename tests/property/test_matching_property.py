@@ -77,6 +77,22 @@ messages = st.sampled_from(
         "Accepted password for {u} from {a} port {p} ssh2", "session opened for user {u}", "{u}",
     ]
 )  # fmt: skip
+usual = [
+    header + " web sshd[77]: " + message
+    for header in ("Nov 22 05:21:2{}", "2026-11-22T05:21:2{}.123456+01:00")
+    for message in (
+        "Failed password for {u} from {a} port {p} ssh2",
+        "Failed password for invalid user {u} from {a} port {p} ssh2",
+        "Invalid user {u} from {a} port {p}",
+        "Connection closed by invalid user {u} {a} port {p} [preauth]",
+        "Connection closed by authenticating user {u} {a} port {p} [preauth]",
+        "Disconnected from authenticating user {u} {a} port {p} [preauth]",
+        "Connection closed by {a} port {p} [preauth]",
+        "Accepted password for {u} from {a} port {p} ssh2",
+        "Timeout before authentication for connection from {a} to 10.0.0.1, pid = {p}",
+        "Received disconnect from {a} port {p}:11: Bye Bye [preauth]",
+    )
+]
 web = st.sampled_from(
     [
         '{a} - {u} [22/Nov/2026:05:21:20 +0100] "POST /login?x={p} HTTP/1.1" 401 12 "-" "{u}"',
@@ -141,6 +157,41 @@ def test_sshd_blocks_mean_what_their_lines_mean(
 @given(lines=web_lines, live=st.booleans(), engine=engines)
 def test_web_blocks_mean_what_their_lines_mean(lines: list[str], live: bool, engine: str) -> None:
     same("web", lines * 3, live, engine)
+
+
+def knowing(engine: str, name: str) -> Matcher:
+    """Return a matcher that has learnt ways and heads from lines as they usually are."""
+    matcher = Matcher([(rule, ()) for rule in RULES[name]], engine=ENGINES[engine])
+    matcher._dense = True
+    for turn in range(40):
+        matcher._bulk.ways._enough = 9
+        kind = usual[turn % len(usual)]
+        lines = filled([kind], [(number, "root", "192.0.2.1", "22") for number in range(9)])
+        data = "".join(f"{line}\n" for line in lines)
+        matcher.events(Block("test", data.encode(), NOW))
+        matcher._dense = True
+    assert len(matcher._bulk.ways.chosen) > 5
+    return matcher
+
+
+KNOWING = {(engine, name): knowing(engine, name) for engine in ENGINES for name in ("sshd", "auth")}
+values = st.tuples(st.integers(0, 3), users, addresses, ports)
+like_usual = st.lists(st.tuples(st.sampled_from(usual), values), min_size=1, max_size=9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(lines=like_usual, live=st.booleans(), engine=engines, name=st.sampled_from(["sshd", "auth"]))
+def test_hostile_lines_among_usual_ones_mean_what_they_mean(
+    lines: list[tuple[str, tuple[int, str, str, str]]], live: bool, engine: str, name: str
+) -> None:
+    quick, slow = KNOWING[engine, name], PLAIN[name]
+    text = [line for kind, values in lines for line in filled([kind], [values])]
+    data = "".join(f"{line}\n" for line in text).encode("utf-8", "surrogateescape")
+    quick._dense, quick._bulk.ways._enough = True, 1 << 30
+    quick.unattributable = slow.unattributable = 0
+    block = Block("test", data, NOW, live)
+    assert quick.events(block) == slow.plain(block)
+    assert quick.unattributable == slow.unattributable
 
 
 @settings(max_examples=100, deadline=None)
