@@ -21,7 +21,7 @@ _KEEP = 65536  # raw texts of addresses remembered with what they mean
 _FEW = 8  # lines that are read one by one
 _CROWDED = 250  # bytes a find: more finds than this make a block dense
 _PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them, and
-_LARGE = 131_072  # from then on: what of them is looked at stays near the processor
+_LARGE = 65_536  # from then on: what of them is looked at stays near the processor
 _KNOWN = 32  # one line in so many: with fewer lines left to the readers it has learnt
 _SPARSE = 4  # one line in so many: with fewer events a block is not dense
 
@@ -110,8 +110,9 @@ class Matcher:
             part = data[start:cut]
             lines = part.split(b"\n")
             found = self._bulk.read(lines, part + b"\n", block, spare)
-            events += self._woven(found, self._masked(lines, found.left), lines, block)
-            if cut < end and len(found.left) * _KNOWN < len(lines):
+            masked = self._masked(lines, found.left)
+            events += self._woven(found, masked, lines, block)
+            if cut < end and len(masked) * _KNOWN < len(lines):
                 self._portion = _LARGE
             count += len(lines)
             start = cut + 1
