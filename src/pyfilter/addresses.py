@@ -12,6 +12,10 @@ Address = NewType("Address", str)
 Network = NewType("Network", str)
 
 _MAPPED = "::ffff:"
+_HOST_BITS = {  # by the text of a prefix
+    socket.AF_INET: {str(length): 32 - length for length in range(32)},
+    socket.AF_INET6: {str(length): 128 - length for length in range(128)},
+}
 
 
 def address(text: str) -> Address:
@@ -49,6 +53,22 @@ def network(text: str) -> Network:
     if not 0 <= length <= widest:
         raise AddressError(f"{text!r}: the prefix must be between 0 and {widest}")
     return covering(base, length)
+
+
+def is_canonical(text: str) -> bool:
+    """Say whether `network` returns a text as it is, in a fraction of the time."""
+    host, slash, prefix = text.partition("/")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        packed = socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return False
+    if socket.inet_ntop(family, packed) != host or (host.startswith(_MAPPED) and "." in host):
+        return False
+    if not slash:
+        return True
+    rest = _HOST_BITS[family].get(prefix, 0)
+    return rest > 0 and int.from_bytes(packed, "big") & ((1 << rest) - 1) == 0
 
 
 @lru_cache(maxsize=65536)

@@ -1,7 +1,9 @@
 # addresses.py: canonical text or AddressError, nothing between.
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pyfilter.addresses import address, covering, ipv4_numbers, network
+from pyfilter.addresses import address, covering, ipv4_numbers, is_canonical, network
 from pyfilter.errors import AddressError
 
 
@@ -77,3 +79,24 @@ def test_many_ipv4_addresses_are_numbers_at_once() -> None:
 def test_one_text_among_many_that_is_no_canonical_ipv4_address_is_refused(text: str) -> None:
     with pytest.raises(AddressError):
         ipv4_numbers(["1.2.3.4", text])
+
+
+TEXTS = st.from_regex(r"[0-9a-f.:]{0,20}(/[0-9]{0,3})?", fullmatch=True) | st.builds(
+    "{}{}".format,
+    st.ip_addresses()
+    | st.ip_addresses(network="::ffff:0:0/96")
+    | st.sampled_from(["::", "0.0.0.0"]),
+    st.just("") | st.integers(0, 130).map("/{}".format) | st.sampled_from(["/", "/08", "/\u0661"]),
+)
+
+
+@given(text=TEXTS)
+def test_a_text_is_canonical_where_network_leaves_it_as_it_is(text: str) -> None:
+    try:
+        expected = network(text) == text
+        made = network(text)
+    except AddressError:
+        expected = False
+    else:
+        assert is_canonical(made)
+    assert is_canonical(text) == expected

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, ValidationError, convert
 
-from pyfilter.addresses import ipv4_numbers, network
+from pyfilter.addresses import ipv4_numbers, is_canonical
 from pyfilter.errors import AddressError
 
 Row = tuple[Any, ...]
@@ -46,7 +46,7 @@ def rescue(path: Path) -> Rescued:
 def _sound(database: sqlite3.Connection, query: str) -> Iterator[Row]:
     with suppress(sqlite3.Error, UnicodeError):
         for row in database.execute(query):
-            if _fits(row, _TYPES[query]) and (query not in _OF_SUBJECTS or _canonical(row[0])):
+            if _fits(row, _TYPES[query]) and (query not in _OF_SUBJECTS or is_canonical(row[0])):
                 yield row
 
 
@@ -57,7 +57,7 @@ def bans(rows: Sequence[Row]) -> Sequence[Row]:
     except ValidationError:
         rows = [row for row in rows if _fits(row, _TYPES["SELECT * FROM active"])]
     subjects = [row[0] for row in rows]
-    return rows if _all_canonical(subjects) else [row for row in rows if _canonical(row[0])]
+    return rows if _all_canonical(subjects) else [row for row in rows if is_canonical(row[0])]
 
 
 def is_history(row: Row) -> bool:
@@ -77,14 +77,7 @@ def _all_canonical(subjects: Sequence[str]) -> bool:
         ipv4_numbers([one for one in subjects if ":" not in one and "/" not in one])
     except AddressError:
         return False
-    return all(_canonical(one) for one in subjects if ":" in one or "/" in one)
-
-
-def _canonical(subject: str) -> bool:
-    try:
-        return network(subject) == subject
-    except AddressError:
-        return False
+    return all(is_canonical(one) for one in subjects if ":" in one or "/" in one)
 
 
 def restore(database: sqlite3.Connection, rescued: Rescued) -> None:
