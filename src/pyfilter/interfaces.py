@@ -115,6 +115,10 @@ class Ledger(Protocol):
         """Drop history, evidence and counts that ended before a time."""
         ...
 
+    def tidy(self) -> None:
+        """Do what may take as long as the disk does; for a thread beside all other calls."""
+        ...
+
     def health(self) -> str:
         """Return "ok" or, in one sentence, what is wrong."""
         ...

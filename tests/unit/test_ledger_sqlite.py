@@ -3,6 +3,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -346,12 +347,24 @@ def test_histories_are_found_however_many_are_known(path: Path) -> None:
         assert set(ledger.histories([HOST])) == {HOST}
 
 
-def test_a_purge_brings_a_long_log_into_the_database(path: Path) -> None:
+def test_a_long_log_is_brought_into_the_database(path: Path) -> None:
     with opened(path) as ledger:
-        ledger.purge(0.0)
+        ledger.tidy()
         before = path.stat().st_size
         for number in range(LONG_LOG // 4096):
             ledger.record([numbered(number)])
         assert path.stat().st_size == before
-        ledger.purge(0.0)
+        ledger.tidy()
         assert path.stat().st_size > before
+
+
+def test_a_thread_may_tidy_while_bans_are_written(path: Path) -> None:
+    with opened(path) as ledger, ThreadPoolExecutor(1) as pool:
+        for part in range(4):
+            tidied = pool.submit(ledger.tidy)
+            numbers = range(part * 1000, (part + 1) * 1000)
+            for number in numbers:
+                ledger.record([numbered(number)])
+            tidied.result()
+        assert len(ledger.active(BAN.since)) == 4000
+        assert ledger.health() == "ok"

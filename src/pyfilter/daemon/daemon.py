@@ -45,6 +45,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self.failure: BaseException | None = None
         self._saving: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Future[None] | None = None
         self.speakers = [
             notifier.open(server_name(settings), parts.sentence) for notifier in settings.notifiers
         ]
@@ -116,7 +117,13 @@ class Daemon:
         """Save the places soon; one save serves all that is read until then."""
         if self._saving is None:
             loop = asyncio.get_running_loop()
-            self._saving = loop.call_later(_SAVE_AFTER, self.save)
+            self._saving = loop.call_later(_SAVE_AFTER, self._save_and_tidy)
+
+    def _save_and_tidy(self) -> None:
+        self.save()
+        if self._tidying is None or self._tidying.done():
+            tidy = self.parts.ledger.tidy
+            self._tidying = asyncio.get_running_loop().run_in_executor(None, tidy)
 
     def save(self) -> None:
         """Write down how far every source has been read."""

@@ -12,6 +12,8 @@ from pyfilter.ledger.schema import migrate, version
 PATIENCE = 0.02  # seconds to wait for another process's lock: the event loop waits with us
 CHECKED = 16 << 20  # bytes; a larger database is not read through at start
 LONG_LOG = 4 << 20  # bytes
+_TRIES = 10
+_BRING = "PRAGMA wal_checkpoint(PASSIVE)"  # holds up neither readers nor writers
 CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 REASONS = {
     sqlite3.SQLITE_BUSY: "another process holds a lock on it",
@@ -86,11 +88,20 @@ class File:
             self._connection().execute(statement, row)
 
     def tidy(self) -> None:
-        """Bring a long write-ahead log into the database, for which a ban would have to wait."""
+        """Bring a long write-ahead log into the database; for a thread, because the disk is slow.
+
+        By a connection of its own, and again until nothing was written meanwhile: only then does
+        the next transaction begin the log anew.
+        """
         log = self.path.with_name(f"{self.path.name}-wal")
-        if log.exists() and log.stat().st_size > LONG_LOG:
-            with self._watched("writing"):
-                self._connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with suppress(sqlite3.Error, OSError):  # the next time has the same and more to bring
+            if log.stat().st_size <= LONG_LOG:
+                return
+            with closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as database:
+                for _ in range(_TRIES):
+                    busy, written, brought = database.execute(_BRING).fetchone()
+                    if busy or written == brought:
+                        return
 
     @contextmanager
     def _watched(self, doing: str) -> Iterator[None]:
@@ -152,6 +163,7 @@ class File:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("PRAGMA wal_autocheckpoint = 12000")  # pages; `tidy` comes before
+            database.execute(f"PRAGMA journal_size_limit = {LONG_LOG}")
             migrate(database, older)
         except BaseException:
             database.close()

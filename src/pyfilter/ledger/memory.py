@@ -135,6 +135,9 @@ class MemoryLedger:
             if each.until is None or each.until > at
         ]
 
+    def tidy(self) -> None:
+        """Nothing waits for a disk."""
+
     def purge(self, before: float) -> None:
         for subject, ban in list(self._active.items()):
             if ban.until is not None and ban.until < before:

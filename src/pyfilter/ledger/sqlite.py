@@ -150,6 +150,8 @@ class SqliteLedger:
     def purge(self, before: float) -> None:
         with self._file.writing() as database:
             self._sweep.piece(database, before)
+
+    def tidy(self) -> None:
         self._file.tidy()
 
     def health(self) -> str:
