@@ -1,5 +1,6 @@
 # Elements written over netlink to the real nf_tables: what nft itself lists is what was meant.
 import json
+import os
 import select
 import shutil
 import socket
@@ -243,3 +244,16 @@ def test_what_is_written_is_what_nft_and_our_own_reader_show(
         held = {one.subject: one.remaining for one in firewall.blocked().values()}
         assert held == {s: e and pytest.approx(e, abs=30) for s, e in left.items()}
         firewall.close()
+
+
+def test_who_loses_the_capability_is_told_in_one_line(firewall: Firewall) -> None:
+    firewall.apply([ban(HOST)], NOW)
+    capable = os.geteuid()
+    os.seteuid(65534)
+    try:
+        with pytest.raises(FirewallError, match="needs CAP_NET_ADMIN") as caught:
+            firewall.apply([ban(SIX)], NOW)
+    finally:
+        os.seteuid(capable)
+    assert caught.value.privilege
+    assert set(listed()) == {HOST}

@@ -4,6 +4,7 @@ import errno
 import socket
 import struct
 from collections.abc import Container, Iterable
+from contextlib import suppress
 
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.netlink import DATAGRAM, opened
@@ -27,7 +28,8 @@ class Bell:
         self._socket = opened(1 << (_NFNLGRP_NFTABLES - 1))
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        _pass_over(self._socket, ours)
+        with suppress(OSError):  # then our own doings wake us too, for nothing
+            _pass_over(self._socket, ours)
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -93,6 +93,8 @@ class Netlink:
         try:
             self._send(b"".join(parts))
             return self._verdict(first, last)
+        except PermissionError as error:
+            raise unprivileged() from error
         except OSError as error:
             raise FirewallError(f"the kernel takes no transaction: {error.strerror}") from error
 
