@@ -1,4 +1,6 @@
 # Golden: every rule over its own samples, and over those of all others.
+from fnmatch import fnmatchcase
+
 import pytest
 
 from pyfilter.matching import library
@@ -30,6 +32,12 @@ def test_a_rule_says_where_its_service_logs_and_listens(name: str) -> None:
     assert rule.logpath or rule.journal
     kinds = {pattern.kind for pattern in rule.patterns}
     assert set(rule.kinds) <= kinds
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.porous])
+def test_no_usual_log_is_one_that_visitors_write_into(name: str) -> None:
+    rule = RULES[name]
+    assert not [one for one in rule.logpath for glob in rule.porous if fnmatchcase(one, glob)]
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -99,3 +99,14 @@ def test_a_host_in_ignoreip_is_kept_by_its_canonical_name(read: Loader) -> None:
 
 def test_no_rule_at_all_is_a_warning(read: Loader) -> None:
     assert "no rule is on" in read("").warnings[0]
+
+
+def test_who_names_a_log_that_visitors_write_into_is_warned(tmp_path: Path) -> None:
+    file = tmp_path / "pyfilter.toml"
+    file.write_text(
+        '[rules.nginx]\nlogpath = ["/var/log/nginx/a.log", "/var/log/nginx/error.log"]\n'
+    )
+    (warning,) = load(file).warnings
+    assert "visitors can write whole lines into /var/log/nginx/error.log" in warning
+    file.write_text("[rules.nginx]\n[rules.modsecurity]\n[rules.apache]\n")
+    assert load(file).warnings == ()

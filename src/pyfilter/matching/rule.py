@@ -50,6 +50,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     samples: tuple[Sample, ...] = ()
     kinds: tuple[str, ...] = ()  # on when the user names none; empty: all
     logpath: tuple[str, ...] = ()  # usual files and globs, the likeliest first
+    porous: tuple[str, ...] = ()  # globs of logs, never usual ones, that visitors write lines into
     journal: tuple[str, ...] = ()  # journal matches on trusted fields, any of which is enough
     prefer: Literal["journal", "file"] = "journal"  # of the two; all usual files, or the journal
     ports: tuple[str, ...] = ()

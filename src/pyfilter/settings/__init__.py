@@ -2,9 +2,12 @@
 import os
 from pathlib import Path
 
+from msgspec import structs
+
 from pyfilter.settings import pyfilter_json, toml
 from pyfilter.settings.documents import Document, documents_of
 from pyfilter.settings.library import Library, shipped
+from pyfilter.settings.rules import porous
 from pyfilter.settings.surroundings import Surroundings, present
 from pyfilter.settings.tree import Settings
 
@@ -28,8 +31,10 @@ def load(
         return toml.read([BUILT_IN], around, library)
     documents = documents_of(chosen)
     if chosen.suffix == ".json" or documents[0].text.lstrip().startswith("{"):
-        return pyfilter_json.read(chosen, documents[0].text, around, library)
-    return toml.read(documents, around, library)
+        found = pyfilter_json.read(chosen, documents[0].text, around, library)
+    else:
+        found = toml.read(documents, around, library)
+    return structs.replace(found, warnings=(*found.warnings, *porous(found.rules)))
 
 
 def find() -> Path | None:

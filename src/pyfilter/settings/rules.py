@@ -1,4 +1,6 @@
 # settings: [rules.X]: a rule of the library with the user's limits, or one of the user's own.
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 from msgspec import structs
@@ -53,6 +55,17 @@ def _read_rule(
     if "pattern" in keys and settings.logpath is None and not rule.journal:
         raise section.wrong(name, "a rule of your own needs a logpath")
     return settings
+
+
+def porous(rules: Mapping[str, RuleSettings]) -> Iterator[str]:
+    """Say which logs that a person named let visitors write whole lines."""
+    for name, one in rules.items():
+        for path in one.logpath or ():
+            if any(fnmatchcase(path, glob) for glob in one.rule.porous):
+                yield (
+                    f"rule {name}: visitors can write whole lines into {path} and have others banned;"
+                    f" leave it out unless {one.rule.title} refuses line breaks in requests"
+                )
 
 
 def check_name(section: Section, name: str) -> None:
