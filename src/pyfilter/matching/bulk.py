@@ -12,7 +12,7 @@ from pyfilter.matching.heads import form_of
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.skeleton import Alternative
 from pyfilter.matching.timestamps import Stamps
-from pyfilter.matching.ways import Ways
+from pyfilter.matching.ways import NAMES, Ways
 from pyfilter.model import AT_ONCE, Block, Event
 
 _LONG = 1024  # bytes of a line that is too long to learn from
@@ -25,9 +25,8 @@ class Spare(Struct):
 
     hosts: Container[str]
     counts: Counter[str]  # by rule, of the failures that became no events
-    networked: Callable[[Address], bool] = lambda _: (
-        False
-    )  # is an IPv6 address in a network of theirs?
+    # Says of an IPv6 address whether its network is one of the hosts.
+    networked: Callable[[Address], bool] | None = None
 
 
 class Found(Struct):
@@ -61,7 +60,7 @@ class Bulk:
         """Note that a line was left to a reader, whose pattern of that index took it."""
         if self.ways.able and len(line) < _LONG and self.ways.learn(reader, index, line):
             self._made.clear()
-            self._rows = {str(n): self._row(way) for n, way in enumerate(self.ways.chosen)}
+            self._rows = dict(zip(NAMES, map(self._row, self.ways.chosen), strict=False))
 
     def read(
         self, lines: Sequence[bytes], data: bytes, block: Block, spare: Spare | None = None
@@ -71,12 +70,12 @@ class Bulk:
         if reading is None or b"\r" in data:
             return Found([], [], range(len(lines)))
         columns = reading(data, len(lines))
-        ways = columns.ways
-        left = [number for number, way in enumerate(ways) if not way] if "" in ways else []
+        peers = columns.peers
+        left = [number for number, who in enumerate(peers) if not who] if "" in peers else []
         if spare:
             taken = self._thinned(columns, spare, len(left))
         else:
-            taken = [number for number, way in enumerate(ways) if way]
+            taken = [number for number, who in enumerate(peers) if who]
         return self._events(columns, taken, lines, block, left)
 
     def _thinned(self, columns: Columns, spare: Spare, left: int) -> list[int]:
@@ -92,7 +91,7 @@ class Bulk:
         if len(rules) > 1:
             for way, failures in Counter(compress(ways, map(barred.__contains__, peers))).items():
                 spare.counts[self._rows[way][0]] += failures
-        barred.add("")  # of lines that were not taken
+        barred.add("")  # of the lines left
         taken = [number for number, who in enumerate(peers) if who not in barred]
         if len(rules) == 1:
             spare.counts[rules.pop()] += len(ways) - len(taken) - left
@@ -100,7 +99,9 @@ class Bulk:
 
     def _is_barred(self, text: str, spare: Spare) -> bool:
         who = self._addresses(text)
-        return who is not None and (who in spare.hosts or spare.networked(who))
+        if who is None or who in spare.hosts:
+            return who is not None
+        return spare.networked is not None and spare.networked(who)
 
     def _events(
         self,

@@ -25,8 +25,8 @@ class Branch(Struct, frozen=True):
 class Columns(Struct):
     """What was read of each line, by lines."""
 
-    ways: list[str]  # "" when no way took the line
-    peers: list[str]
+    ways: list[str]
+    peers: list[str]  # "" where none is named, or no way took the line
     rest: Sequence[Any]
     details: Callable[[Any], list[str]]  # of one of the rest: pid, port, time and user
 
@@ -132,7 +132,7 @@ def by_re(branches: Sequence[Branch]) -> Reading:
     def reading(data: bytes, _count: int) -> Columns:
         matches = list(compiled.finditer(data.decode("latin-1")))
         taken = [ways[match.lastindex or 0] for match in matches]
-        peers = [match[way[1]] for match, way in zip(matches, taken, strict=True)]
+        peers = [match[way[1]] or "" for match, way in zip(matches, taken, strict=True)]
         return Columns([way[0] for way in taken], peers, matches, details)
 
     def details(match: re.Match[str]) -> list[str]:

@@ -21,7 +21,7 @@ _KEEP = 65536  # raw texts of addresses remembered with what they mean
 _FEW = 8  # lines that are read one by one
 _CROWDED = 250  # bytes a find: more finds than this make a block dense
 _PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them, and
-_LARGE = 65_536  # from then on: what of them is looked at stays near the processor
+_LARGE = 131_072  # from then on: what of them is looked at stays near the processor
 _KNOWN = 32  # one line in so many: with fewer lines left to the readers it has learnt
 _SPARSE = 4  # one line in so many: with fewer events a block is not dense
 

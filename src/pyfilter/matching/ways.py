@@ -1,5 +1,6 @@
 # Matching: which ways to read many lines at once are worth having, learnt from the lines that had to
 # be read one by one, and put together into one expression.
+import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from pyfilter.matching.skeleton import Alternative, entire, skeleton
 from pyfilter.matching.syntax import Parser
 from pyfilter.matching.tree import FOREVER, Char, Node, Repeat, Seq
 
+NAMES = string.ascii_letters  # of ways, of one character: Python need not make such texts anew
 _MOST = 20  # ways at a time
 _PROOFS = 4  # at a time: each takes some milliseconds
 _FIRST = 150  # lines read one by one before ways are learnt from them; doubled each time
@@ -98,7 +100,7 @@ class Ways:
         for number, way in enumerate(self.chosen):
             if way.reader in readers:
                 rest = frozenset(wanted.difference(captures(way.source)))
-                found.setdefault(rest, []).append((str(number), way.source))
+                found.setdefault(rest, []).append((NAMES[number], way.source))
         for rest, ways in found.items():
             yield Branch(heading(heads, rest) if heads else "", ways)
 
