@@ -25,6 +25,10 @@ def same_connection(one: Event, other: Event) -> bool:
     return bool(one.pid) and one.pid == other.pid
 
 
+def in_order(known: Known) -> Known:
+    return sorted(known, key=lambda pair: pair[0].at)
+
+
 class Model:
     """Counts one event after another in the plainest way."""
 
@@ -38,7 +42,7 @@ class Model:
             return []
         known = self.counted[event.address]
         if event.weight == AT_ONCE:
-            known = [*self.live(known, event), (event, AT_ONCE)]
+            known = in_order([*self.live(known, event), (event, AT_ONCE)])
         else:
             known = self.join(known, event)
         self.counted[event.address] = known
@@ -72,7 +76,7 @@ class Model:
             known = [pair for pair in known if pair is not related[0]]
         if self.limits.counting == "streak" and newest < event.at - self.limits.request_time:
             known = []
-        return sorted([*known, (event, weight)], key=lambda pair: pair[0].at)
+        return in_order([*known, (event, weight)])
 
 
 Steps = list[tuple[int, str, str, str, bool, float]]

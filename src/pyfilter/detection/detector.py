@@ -69,68 +69,71 @@ class EventDetector:
             chunk = events[start : start + share]
             seen = self._evidence.room(len(chunk), share)
             for at, moment in groupby(chunk, _AT):
-                self._count(moment, int(at * TICKS) << STAMP_AT, seen, offences)
+                now = int(at * TICKS) << STAMP_AT
+                self._table.newest = max(self._table.newest, now)
+                self._count(moment, now, seen, offences)
             self._room.tidy(len(chunk))
         return offences
 
     def _count(self, events: Iterable[Event], now: int, seen: Seen, found: list[Offence]) -> None:
         """Count events of one time, the usual ones here: a flood goes through this loop."""
-        parts, last, close, usual = self._table.counts, PARTS - 1, self._table.close, self._usual
-        edge, floor, later = self._counting.edge, now - self._counting.span, now + NEXT
-        peer, process, port, plain, counted = None, "", 0, 0, ""  # of the event before
-        self._table.newest = max(self._table.newest, now)
+        table, usual, edge = self._table, self._usual, self._counting.edge
+        parts, floor, later = table.counts, now - self._counting.span, now + NEXT
+        who, peer, process, port, plain, counted = None, None, "", 0, 0, False  # of the one before
         for event in events:
-            key: str = event.address if ":" not in event.address else self._six(event, found)
-            seen[key].append(event if len(event.line) <= LONGEST else cut(event))
+            if event.address != who or not counted:
+                who, counted = event.address, False
+                key: str = who if ":" not in who else self._six(event, found)
+                lines, counts = seen[key], parts[hash(key) & PARTS - 1]
+            lines.append(event if len(event.line) <= LONGEST else cut(event))
             if event.port != peer or event.pid != process:
                 peer, process, port = event.port, event.pid, hash(event.port) & PORT
                 plain = hash(process) & PID | port | now | ONE
-            elif event.echo and port and key == counted and event.weight == usual:
+            elif counted and event.echo and port and event.weight == usual:
                 continue  # of the attempt that has just counted
-            counts = parts[hash(key) & last]
-            mark, held, counted = plain | ECHO if event.echo else plain, counts.get(key), key
+            mark, held, counted = plain | ECHO if event.echo else plain, counts.get(key), True
             less = 0 if event.weight == usual else self._lighter.get(event.weight, -1)
-            if held is None and less >= 0 and key not in close:
+            if held is None and less >= 0 and key not in table.close:
                 counts[key] = mark - less
                 continue
             if held is not None and less >= 0 and (port or not process):
-                row = (held, held & PORT) if isinstance(held, int) else held
+                row = held if isinstance(held, tuple) else (held, held & PORT)
                 if floor <= row[edge] and row[-2] < later:
                     if event.echo and port and port in row:
                         continue
                     if joined := join_usual(row, mark - less, port):
                         counted = self._add(event, key, joined, len(row), found)
                         continue
-            self._join(event, key, mark, found)
-            counted = ""
+            counted = self._join(event, key, mark, found)
 
-    def _add(self, event: Event, key: str, row: Row, before: int, offences: list[Offence]) -> str:
-        """Hold a row that has grown; return the subject unless its count restarted."""
+    def _add(self, event: Event, key: str, row: Row, before: int, offences: list[Offence]) -> bool:
+        """Hold a row that has grown; say whether the subject's count goes on."""
         counts = self._table.part(key)
         counts[key] = row if len(row) > PAIR else row[0]
         self._table.grown((len(row) - before) // PAIR)
         if len(row) > self._most:
             self._reach(event, key, row[::PAIR], offences)
-        return key if key in counts else ""
+        return key in counts
 
-    def _join(self, event: Event, key: str, mark: int, offences: list[Offence]) -> None:
-        """Count an event of any kind."""
+    def _join(self, event: Event, key: str, mark: int, offences: list[Offence]) -> bool:
+        """Count an event of any kind; what follows it takes as close a look."""
         if event.weight != 1.0:
             mark = mark & ~WEIGHT | self._part(event.weight)
             if not mark & WEIGHT:
-                return
+                return False
         at_once = mark & WEIGHT == WEIGHT
         old = self._table.marks(key)
         if at_once:
             old = self._counting.live(old, stamp_of(max(mark, *old))) if old else ()
         marks = in_order(old, mark) if at_once or not old else self._counting.join(old, mark)
         if marks is old:
-            return
+            return False
         self._table.keep(key, marks)
         if at_once:
             offences += self._offences(event, Network(key), marks)
         elif PAIR * len(marks) > self._most:
             self._reach(event, key, marks, offences)
+        return False
 
     def _reach(self, event: Event, key: str, marks: Marks, offences: list[Offence]) -> None:
         """Take note of an offence if marks reach the limit."""
