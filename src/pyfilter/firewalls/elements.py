@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
@@ -19,6 +20,7 @@ _ELEMENT, _KEY, _VALUE = _NESTED | 1, _NESTED | 1, 1
 _USER_DATA = 6
 _COMMENT = 0  # within user data, by libnftnl: kind, length, text
 _HEADS = struct.Struct("=HHHHHH")  # length and kind of the element, of its key, of the key's value
+_HOSTS = {size: struct.Struct(f">12s{size}s4sQ") for size in (4, 16)}
 _TIMEOUT = struct.pack("=HH", 12, 4)
 _LONGEST = 36500 * 86_400_000  # milliseconds: a hundred years
 _MOST = 700  # elements a message: an attribute holds 64 KB, an element at most 92 bytes
@@ -87,12 +89,17 @@ def either_way(places: Mapping[Prefix, Ends]) -> list[Change]:
 
 
 def _changes(kind: int, flags: int, where: Prefix, elements: Sequence[bytes]) -> list[Change]:
-    place = attribute(_LIST_TABLE, NAME) + attribute(_LIST_SET, set_name(where))
+    place = _place(where)
     lists = (elements[start : start + _MOST] for start in range(0, len(elements), _MOST))
     return [
         Change(kind, flags, place + attribute(_NESTED | _LIST_ELEMENTS, b"".join(some)))
         for some in lists
     ]
+
+
+@cache
+def _place(where: Prefix) -> bytes:
+    return attribute(_LIST_TABLE, NAME) + attribute(_LIST_SET, set_name(where))
 
 
 def _named(subjects: Sequence[Network]) -> list[bytes]:
@@ -113,7 +120,7 @@ def _ending(bans: Ends) -> list[bytes]:
 
 def _hosts(keys: Sequence[bytes], ends: Sequence[float | None]) -> list[bytes]:
     size = len(keys[0])
-    heads, pack = _heads(size, len(_TIMEOUT) + 8), struct.Struct(f">12s{size}s4sQ").pack
+    heads, pack = _heads(size, len(_TIMEOUT) + 8), _HOSTS[size].pack
     return [
         _element(key) if end is None else pack(heads, key, _TIMEOUT, _milliseconds(end))
         for key, end in zip(keys, ends, strict=True)
