@@ -46,7 +46,7 @@ class Netlink:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        self._room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
+        self._room = _room(self._socket)
         self._sequence = 0
 
     @property
@@ -110,7 +110,7 @@ class Netlink:
     def _send(self, data: bytes) -> None:
         if len(data) > self._room:  # a batch is one datagram, however long
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data))
-            self._room = len(data)
+            self._room = _room(self._socket)
         self._socket.send(data)
 
     def _verdict(self, first: int, last: int) -> Verdict:
@@ -179,6 +179,11 @@ def opened(groups: int) -> socket.socket:
         made.close()
         raise unprivileged() from error  # whoever may not administer the network may not listen
     return made
+
+
+def _room(asking: socket.socket) -> int:
+    """Return how many bytes a datagram may have."""
+    return asking.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
 
 
 def _check(code: int) -> None:

@@ -1,5 +1,5 @@
 # Every protected network and why it is; a look-up costs a few dict accesses.
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from msgspec import Struct
@@ -114,11 +114,11 @@ class Protection:
             return self._index.covering(Address(subject))
         return self._index.overlapping(subject)
 
-    def shielded(self, subjects: Collection[Network]) -> set[Network]:
+    def shielded(self, subjects: Sequence[Network]) -> set[Network]:
         """Return those of many subjects that are protected, or a part of which is."""
-        found = self._index.among([one for one in subjects if ":" not in one and "/" not in one])
-        found.update(one for one in subjects if (":" in one or "/" in one) and self.shield(one))
-        return found
+        others = {one for one in subjects if ":" in one or "/" in one}
+        hosts = [one for one in subjects if one not in others] if others else subjects
+        return {*self._index.among(hosts), *filter(self.shield, others)}
 
     def networks(self) -> list[Network]:
         """Return what the firewall lets through before it drops anything."""
