@@ -62,6 +62,7 @@ UNTIMED = (
     "ssh-1  | ",
     "[ 1234.567890] web ",  # journalctl -o short-monotonic
     "[12345.678901 <    0.123456 >] web ",  # and short-delta
+    "[12345.678901                ] web ",  # and its first line
     "@4000000065f0c1d23b9aca00 ",  # daemontools, s6, svlogd -t
 )
 # RFC 5424, which has PID and tag in places of their own

@@ -12,7 +12,7 @@ _COMPOSE = r"(?:[\w.-]+ +\| )?"  # docker compose logs: whose line it is
 _PRIORITY = r"(?:<\d{1,3}>)?"
 _CONTAINER = r"(?:std(?:out|err) [FP] )?"  # Kubernetes, behind its stamp
 # journalctl -o short-monotonic and short-delta; logread -t of OpenWrt
-_UPTIME = r"(?:\[ *\d{1,10}\.\d{3,9}(?: <[ .\d]*>)?\] +)?"
+_UPTIME = r"(?:\[ *\d{1,10}\.\d{3,9}(?: {1,24}| <[ .\d]{1,24}>)?\] +)?"
 # busybox: auth.info; AIX: auth|security:info; ESXi: In(38)
 _FACILITY = r"(?:(?:[a-z0-9]+\.[a-z]+|[a-z0-9|]+:[a-z]+|[A-Z][a-z]\(\d{1,3}\)) )?"
 _BSD_FACILITY = r"(?:<[a-z0-9]+\.[a-z0-9]+> )?"  # -v writes numbers, -vv names
