@@ -1,6 +1,7 @@
 # The program on one screen: block -> events -> offences -> bans. No I/O but the ledger's history.
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct
 
@@ -58,6 +59,7 @@ class Pipeline:
             return matcher.events(block)
         lengths = {watch.limits.ipv6_prefix for watch in self.watches.values()}
 
+        @cache
         def networked(host: Address) -> bool:
             return all(subject(host, length) in self.banned for length in lengths)
 

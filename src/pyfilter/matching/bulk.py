@@ -84,8 +84,8 @@ class Bulk:
         harmless = {way for way, row in self._rows.items() if not row[1]}
         if not harmless.isdisjoint(ways):
             peers = ["-" if way in harmless else who for way, who in zip(ways, peers, strict=True)]
-        distinct = set(peers)
-        barred = {who for who in distinct if who in spare.hosts}
+        distinct, hosts = set(peers), spare.hosts
+        barred = {who for who in distinct if who in hosts}
         barred.update(who for who in distinct if ":" in who and self._is_barred(who, spare))
         rules = {row[0] for row in self._rows.values()}
         if len(rules) > 1:

@@ -68,9 +68,10 @@ class Ways:
         self._known = len(self._heads)
         self._seen.clear()
         self._count = 0
-        if self.chosen == before[0]:  # what is left is too mixed to be worth looking at soon
-            self._enough = min(2 * self._enough, _LAST)
-        return (self.chosen, self._known) != before
+        if (self.chosen, self._known) != before:
+            return True
+        self._enough = min(2 * self._enough, _LAST)  # too mixed to be worth looking at soon
+        return False
 
     def _learn_head(self, head: Head | None) -> None:
         self._heads[head] = None
