@@ -30,17 +30,21 @@ add element inet alone four {{ {elements} }}
 """
 
 
-def bans(count: int, first: int = 0) -> list[Ban]:
-    """Return bans of distinct IPv4 hosts for an hour."""
-    now = time.time()
+def bans(count: int, first: int = 0, place: Callable[[int], str] | None = None) -> list[Ban]:
+    """Return bans of distinct subjects for an hour, of IPv4 hosts where nothing else is said."""
+    now, named = time.time(), place or host
     return [
-        Ban(Network(host(n)), now, now + 3600.0, "5 sshd failures in 42s", "sshd", origin="bench")
+        Ban(Network(named(n)), now, now + 3600.0, "5 sshd failures in 42s", "sshd", origin="bench")
         for n in range(first, first + count)
     ]
 
 
 def host(number: int) -> str:
     return f"{11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1"
+
+
+def site(number: int) -> str:
+    return f"2001:db8:{(number >> 15) + 1:x}:{(number & 32767) + 1:x}::/64"
 
 
 def enforcer(folder: str) -> Enforcer:
@@ -72,6 +76,19 @@ def restore(folder: str, count: int) -> float:
     return took
 
 
+def restore_sites(folder: str, count: int) -> float:
+    """Return the same of IPv6 networks, as IPv6 is banned."""
+    Sqlite(f"{folder}/pyfilter.db").open().record(bans(count, place=site))
+    return timed(lambda: start(folder))
+
+
+def again(folder: str, count: int) -> float:
+    """Return the seconds of a start that finds all its bans in the kernel."""
+    Sqlite(f"{folder}/pyfilter.db").open().record(bans(count))
+    start(folder).firewall.close()
+    return timed(lambda: start(folder))
+
+
 def one_among(folder: str, count: int) -> float:
     """Return the median seconds of one ban, recorded and in the kernel, with many in force."""
     Sqlite(f"{folder}/pyfilter.db").open().record(bans(count))
@@ -97,6 +114,8 @@ def timed(work: Callable[[], object]) -> float:
 PARTS = {
     "nft -f alone": nft_alone,
     "restore at start": restore,
+    "restore, IPv6 networks": restore_sites,
+    "start, all in force": again,
     "one ban among them": one_among,
     "10,000 bans at once": at_once,
 }
@@ -125,7 +144,7 @@ def main() -> None:
         results = [isolated(part, options.bans) for _ in range(options.runs)]
         medians[part] = statistics.median(seconds for seconds, _ in results)
         said = max(said for _, said in results)
-        print(f"{part:22}{medians[part] * 1000:12.2f} ms  {said and said + ' MB'}")
+        print(f"{part:24}{medians[part] * 1000:12.2f} ms  {said and said + ' MB'}")
     print(f"restore / nft alone {medians['restore at start'] / medians['nft -f alone']:.2f}")
 
 
