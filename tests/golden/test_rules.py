@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from pyfilter.matching import library
+from pyfilter.matching.header import read_header
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Rule, Sample
 
@@ -32,6 +33,15 @@ def test_a_rule_says_where_its_service_logs_and_listens(name: str) -> None:
     assert rule.logpath or rule.journal
     kinds = {pattern.kind for pattern in rule.patterns}
     assert set(rule.kinds) <= kinds
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.journal])
+def test_a_rule_knows_its_lines_in_the_journal(name: str) -> None:
+    header = READERS[name].header
+    assert header
+    for tag in RULES[name].tags:
+        line = f"1795324880.123456 web {tag.replace('*', 'x')}[8]: "
+        assert read_header(header, line.encode())
 
 
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.porous])

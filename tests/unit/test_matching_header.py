@@ -12,7 +12,10 @@ from pyfilter.model import Block, Event
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 AT = datetime(2026, 11, 22, 5, 21, 20, tzinfo=UTC).timestamp()
-RULES = {name: library.load(name) for name in ("sshd", "dropbear", "dovecot", "named", "postfix")}
+RULES = {
+    name: library.load(name)
+    for name in ("sshd", "dropbear", "dovecot", "named", "postfix", "vsftpd", "proftpd", "mysql")
+}
 SSHD, DROPBEAR = RULES["sshd"], RULES["dropbear"]
 MATCHERS = {name: Matcher([(rule, ())]) for name, rule in RULES.items()}
 FAILED = "Failed password for root from 192.0.2.1 port 22 ssh2"
@@ -170,6 +173,17 @@ def test_what_others_write_is_no_header(line: str) -> None:
             "named",
             "named[7]: ",
             "client @0x7f 192.0.2.1#4000 (x.example): query (cache) 'x.example/A/IN' denied",
+        ),
+        (
+            "mysql",
+            "mariadbd[7]: ",
+            "Access denied for user 'bob'@'192.0.2.1' (using password: YES)",
+        ),
+        ("vsftpd", "vsftpd[7]: ", '[bob] FAIL LOGIN: Client "192.0.2.1"'),
+        (
+            "proftpd",
+            "proftpd[7]: ",
+            "192.0.2.9 (a.example[192.0.2.1]): USER bob (Login failed): Incorrect password",
         ),
         (
             "postfix",
