@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pyfilter.addresses import Network
 from pyfilter.errors import LedgerError
 from pyfilter.ledger import Sqlite
-from pyfilter.ledger.file import LONG_LOG
+from pyfilter.ledger.file import MANY
 from pyfilter.ledger.known import MOST
 from pyfilter.ledger.schema import APPLICATION, MIGRATIONS
 from pyfilter.ledger.sqlite import SqliteLedger
@@ -351,7 +351,7 @@ def test_a_long_log_is_brought_into_the_database(path: Path) -> None:
     with opened(path) as ledger:
         ledger.tidy()
         before = path.stat().st_size
-        for number in range(LONG_LOG // 4096):
+        for number in range(MANY // 2):
             ledger.record([numbered(number)])
         assert path.stat().st_size == before
         ledger.tidy()

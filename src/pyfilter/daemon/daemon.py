@@ -29,6 +29,7 @@ from pyfilter.settings import Settings, load
 _log = logging.getLogger(__name__)
 _MOVED = "what [fleet] says now holds from the next start of the daemon on"
 _NEVER = 1 << 30
+_TIDY_AFTER = 0.2  # seconds
 _SAVE_AFTER = 1.0  # seconds; what a crash can make us read again
 
 
@@ -45,7 +46,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self.failure: BaseException | None = None
         self._saving: asyncio.TimerHandle | None = None
-        self._tidying: asyncio.Future[None] | None = None
+        self._tidying = False
         self.speakers = [
             notifier.open(server_name(settings), parts.sentence) for notifier in settings.notifiers
         ]
@@ -114,16 +115,21 @@ class Daemon:
         _settle()
 
     def _read(self) -> None:
-        """Save the places soon; one save serves all that is read until then."""
+        """Save the places and tidy the ledger soon; once serves all that is read until then."""
+        loop = asyncio.get_running_loop()
         if self._saving is None:
-            loop = asyncio.get_running_loop()
-            self._saving = loop.call_later(_SAVE_AFTER, self._save_and_tidy)
+            self._saving = loop.call_later(_SAVE_AFTER, self.save)
+        if not self._tidying:
+            self._tidying = True
+            loop.call_later(_TIDY_AFTER, self._tidy)
 
-    def _save_and_tidy(self) -> None:
-        self.save()
-        if self._tidying is None or self._tidying.done():
-            tidy = self.parts.ledger.tidy
-            self._tidying = asyncio.get_running_loop().run_in_executor(None, tidy)
+    def _tidy(self) -> None:
+        """Let a thread tidy the ledger: a long log of changes is for the disk, not for a ban."""
+        tidied = asyncio.get_running_loop().run_in_executor(None, self.parts.ledger.tidy)
+        tidied.add_done_callback(self._tidied)
+
+    def _tidied(self, _: asyncio.Future[None]) -> None:
+        self._tidying = False
 
     def save(self) -> None:
         """Write down how far every source has been read."""

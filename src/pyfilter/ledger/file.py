@@ -11,7 +11,7 @@ from pyfilter.ledger.schema import migrate, version
 
 PATIENCE = 0.02  # seconds to wait for another process's lock: the event loop waits with us
 CHECKED = 16 << 20  # bytes; a larger database is not read through at start
-LONG_LOG = 4 << 20  # bytes
+MANY = 2000  # changed rows, some 8 MB of a write-ahead log
 _TRIES = 10
 _BRING = "PRAGMA wal_checkpoint(PASSIVE)"  # holds up neither readers nor writers
 CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -38,6 +38,7 @@ class File:
         self._inode = 0
         self.openings = 0
         self._trouble = {"writing": "", "reading": ""}  # of the last call; empty: it went well
+        self._changes = self._tidied = 0  # rows since the file was opened
         self._loss = ""  # what happened to an older file since the start
         try:
             self._connection()
@@ -77,6 +78,7 @@ class File:
             try:
                 yield database
                 database.execute("COMMIT")
+                self._changes = database.total_changes
             except BaseException:
                 with suppress(sqlite3.Error):
                     database.rollback()
@@ -85,7 +87,9 @@ class File:
     def write(self, statement: str, row: Sequence[Any]) -> None:
         """Carry a statement out that is a transaction by itself; raises LedgerError."""
         with self._watched("writing"):
-            self._connection().execute(statement, row)
+            database = self._connection()
+            database.execute(statement, row)
+            self._changes = database.total_changes
 
     def tidy(self) -> None:
         """Bring a long write-ahead log into the database; for a thread, because the disk is slow.
@@ -93,15 +97,18 @@ class File:
         By a connection of its own, and again until nothing was written meanwhile: only then does
         the next transaction begin the log anew.
         """
-        log = self.path.with_name(f"{self.path.name}-wal")
-        with suppress(sqlite3.Error, OSError):  # the next time has the same and more to bring
-            if log.stat().st_size <= LONG_LOG:
-                return
-            with closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as database:
-                for _ in range(_TRIES):
-                    busy, written, brought = database.execute(_BRING).fetchone()
-                    if busy or written == brought:
-                        return
+        changes = self._changes
+        if abs(changes - self._tidied) < MANY:
+            return
+        with (
+            suppress(sqlite3.Error),  # the next time has the same and more to bring
+            closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as database,
+        ):
+            for _ in range(_TRIES):
+                busy, written, brought = database.execute(_BRING).fetchone()
+                if busy or written == brought:
+                    break
+            self._tidied = changes
 
     @contextmanager
     def _watched(self, doing: str) -> Iterator[None]:
@@ -163,7 +170,6 @@ class File:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("PRAGMA wal_autocheckpoint = 12000")  # pages; `tidy` comes before
-            database.execute(f"PRAGMA journal_size_limit = {LONG_LOG}")
             migrate(database, older)
         except BaseException:
             database.close()
