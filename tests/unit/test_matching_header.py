@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pyfilter.matching import library
-from pyfilter.matching.header import compile_header, read_header
+from pyfilter.matching.header import compile_header, read_header, tag_texts
 from pyfilter.matching.matcher import Matcher
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.timestamps import Stamps
@@ -197,3 +197,14 @@ def test_mail_and_names_are_read_behind_every_header(
 ) -> None:
     (event,) = events(RULES[name], f"{head}{tag}{text}")
     assert event.address == "192.0.2.1"
+
+
+@pytest.mark.parametrize("name", library.names())
+def test_every_header_holds_one_of_its_texts(name: str) -> None:
+    rule = RULES[name] if name in RULES else library.load(name)
+    texts = tag_texts(rule.tags, rule.journal)
+    assert not texts or "*" not in rule.tags
+    for sample in rule.samples:
+        line = sample.line.encode("utf-8", "surrogateescape")
+        header = read_header(compile_header(rule.tags, rule.journal), line) if rule.tags else None
+        assert not header or not texts or any(text in line for text in texts)

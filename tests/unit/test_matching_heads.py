@@ -4,7 +4,8 @@ import re
 import pytest
 
 from pyfilter.matching import library
-from pyfilter.matching.heads import Head, form_of, head_of, heading
+from pyfilter.matching.emit import emit
+from pyfilter.matching.heads import Head, form_of, head_of, heading, kind_of, tree_of
 from pyfilter.matching.reading import Reader
 
 SSHD, SUDO, PAM = (Reader(library.load(name)) for name in ("sshd", "sudo", "pam"))
@@ -22,7 +23,7 @@ SSHD, SUDO, PAM = (Reader(library.load(name)) for name in ("sshd", "sudo", "pam"
 )  # fmt: skip
 def test_a_head_is_a_stamp_and_a_text(line: bytes, form: str, rest: str) -> None:
     assert form_of(line) == form
-    assert head_of(line, [SUDO, SSHD]) == Head((1,), form, rest)
+    assert head_of(line, {0: SUDO, 1: SSHD}) == Head((1,), form, rest)
     expression = heading([Head((1,), form, rest)], {"pid", "time"})
     found = re.match(expression, line.decode())
     assert found
@@ -48,10 +49,29 @@ def test_a_head_is_a_stamp_and_a_text(line: bytes, form: str, rest: str) -> None
     ],
 )
 def test_other_lines_have_no_head(line: bytes) -> None:
-    found = head_of(line, [SSHD])
+    found = head_of(line, {0: SSHD})
     assert found is None or found.rest == " sshd"
 
 
 def test_a_head_may_be_that_of_several_rules() -> None:
-    head = head_of(b"Nov 22 05:21:20 web sshd[811]: hello", [SSHD, SUDO, PAM])
+    head = head_of(b"Nov 22 05:21:20 web sshd[811]: hello", {0: SSHD, 1: SUDO, 2: PAM})
     assert head == Head((0, 2), "L", " web sshd")
+
+
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        (b"Nov 22 05:21:20 web sshd[811]: ", " * sshd"),
+        (b"Nov 22 05:21:20 mail.example.net auth.info sshd-session[7]: ", " * * sshd-session"),
+        (b"<86>2026-11-22T05:21:20+01:00 sshd[1]: ", " sshd"),
+        (b"sshd[811]: ", "sshd"),
+    ],
+)
+def test_a_kind_of_head_stands_for_all_hosts(line: bytes, rest: str) -> None:
+    head = head_of(line, {0: SSHD})
+    assert head is not None
+    kind = kind_of(head)
+    assert kind.rest == rest
+    other = line.replace(b" web ", b" db01 ").replace(b"mail.", b"imap.")
+    for text in (line, other):
+        assert re.fullmatch(emit(tree_of(kind)).encode("latin-1"), text)

@@ -17,7 +17,7 @@ JSON = Rule(
 
 
 def sought(rule: Rule, match: str) -> list[bytes]:
-    return [expression for expression, _ in probes_of(rule, compile_pattern(rule, Pattern(match)))]
+    return [one.source for one in probes_of(rule, compile_pattern(rule, Pattern(match)))]
 
 
 def test_two_texts_are_sought_in_their_order_on_one_line() -> None:
@@ -73,7 +73,7 @@ def test_what_tells_a_broken_message_is_sought_with_the_patterns(
 ) -> None:
     broken = "^[^']{0,99}' was refused$"
     rule = Rule(name="own", patterns=(Pattern("^refused <ip>$"),), broken=broken)
-    assert [expression for expression, _ in probes_of_breaks(rule)] == [b"' was refused"]
+    assert [one.source for one in probes_of_breaks(rule)] == [b"' was refused"]
     matcher = Matcher([(rule, ())])
     data = b"refused 192.0.2.1\nrefused 192.0.2.2\n" + between + b"refused 192.0.2.3\n"
     block = Block("test", data, 0.0)

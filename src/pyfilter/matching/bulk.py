@@ -9,7 +9,6 @@ from msgspec import Struct
 from pyfilter.addresses import Address
 from pyfilter.matching.columns import Columns, Engine, Reading
 from pyfilter.matching.heads import form_of
-from pyfilter.matching.reading import Reader
 from pyfilter.matching.skeleton import Alternative
 from pyfilter.matching.timestamps import Stamps
 from pyfilter.matching.ways import NAMES, Ways
@@ -43,13 +42,12 @@ class Bulk:
 
     def __init__(
         self,
-        readers: Sequence[Reader],
+        ways: Ways,
         stamps: Stamps,
         addresses: Callable[[str], Address | None],
         engine: Engine,
     ) -> None:
-        self.ways = Ways(readers)
-        self._readers = readers
+        self.ways = ways
         self._stamps = stamps
         self._addresses = addresses
         self._engine = engine
@@ -71,6 +69,8 @@ class Bulk:
             return Found([], [], range(len(lines)))
         columns = reading(data, len(lines))
         peers = columns.peers
+        for number in self.ways.strangers.claimed(data) if self.ways.strangers else ():
+            peers[number] = columns.ways[number] = ""
         left = [number for number, who in enumerate(peers) if not who] if "" in peers else []
         if spare:
             taken = self._thinned(columns, spare, len(left))
@@ -141,7 +141,7 @@ class Bulk:
 
     def _row(self, way: Alternative) -> Row:
         one = way.pattern
-        name = self._readers[way.reader].rule.name
+        name = self.ways.readers[way.reader].rule.name
         return name, AT_ONCE if one.ban else one.weight, one.kind, one.echo, way.strict
 
     def _time(self, stamp: str, line: bytes, now: float) -> float:

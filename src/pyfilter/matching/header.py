@@ -52,6 +52,13 @@ def compile_header(tags: Iterable[str], journal: Iterable[str] = ()) -> re.Patte
     return re.compile(f"{_COMPOSE}{_PRIORITY}(?:{head})".encode("latin-1"), re.ASCII)
 
 
+def tag_texts(tags: Iterable[str], journal: Iterable[str] = ()) -> tuple[bytes, ...]:
+    """Return texts of which every such header holds one; none if a tag may be anything."""
+    named = [max(tag.split("*"), key=len) for tag in tags]
+    texts = (*named, *_UNITS.findall(" ".join(journal)))
+    return tuple(text.encode("latin-1") for text in texts) if all(texts) else ()
+
+
 def read_header(expression: re.Pattern[bytes], line: bytes) -> Header | None:
     match = expression.match(line)
     if not match:

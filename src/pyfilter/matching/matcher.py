@@ -15,6 +15,7 @@ from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.scanner import NOBODY
 from pyfilter.matching.timestamps import Stamps
+from pyfilter.matching.ways import Ways
 from pyfilter.model import AT_ONCE, Block, Event
 
 _KEEP = 65536  # raw texts of addresses remembered with what they mean
@@ -48,7 +49,8 @@ class Matcher:
         self._addresses: dict[str, Address | None] = {}
         self._breaks = Breaks(rule for rule, _ in rules)
         self._scanner = scanner(self.readers, cache)
-        self._bulk = Bulk(self.readers, self.stamps, self._meaning, engine or best_engine())
+        ways = Ways(self.readers, self._scanner)
+        self._bulk = Bulk(ways, self.stamps, self._meaning, engine or best_engine())
         self._dense = False
         self._portion = _PORTION
         self._bits: list[tuple[int, int]] = []  # a reader's first pattern, its patterns as bits

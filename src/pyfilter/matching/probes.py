@@ -1,6 +1,7 @@
 # Matching: what the scanner looks for on behalf of a pattern. The fewer lines of others hold it, the
 # less is read in vain: two texts in their order tell more than one, and cost Hyperscan hardly more.
 import re
+from typing import NamedTuple
 
 import hyperscan as hs
 
@@ -11,45 +12,57 @@ from pyfilter.matching.pattern import Compiled
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.tree import ANY, FOREVER, Alt, Char, Group, Node, Repeat, Seq
 
-Expression = tuple[bytes, int]  # of Hyperscan, with its flags; any of a pattern's must fit a line
-
 _JSON_BROKEN = b"\"\\/<>&'"  # may be written as escapes in JSON
 _NO_WORD = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)
 _META = frozenset(b"\\^$.|?*+()[]{}/")
+_WHOLE = hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER
 _NUMBER = re.compile(rb"[ ^](\d{3,})(?= )")
 _ANYTHING = Repeat(Char(ANY), 0, FOREVER)
+
+
+class Expression(NamedTuple):
+    """An expression of Hyperscan; of those of a pattern one fits each line that the pattern fits."""
+
+    source: bytes
+    flags: int
+    brief: bytes  # fits at least the same, and is sooner compiled: a text or some
 
 
 def probes_of(rule: Rule, compiled: Compiled) -> list[Expression]:
     """Return expressions of which one fits every line that a pattern fits; none: nothing is known."""
     body = compiled.body
     if body is None:
-        return [] if rule.format in ("json", "cut") else [_whole(compiled.regex.pattern)]
+        searched = compiled.regex.pattern
+        return [] if rule.format in ("json", "cut") else [Expression(searched, _WHOLE, searched)]
     if told := telling(body, _broken(rule), ordered=_ordered(rule)):
         return _pairs(*told) if len(told) > 1 else _texts(*told)
     if rule.format == "json":
         return _numbers(body)
-    return [] if rule.format == "cut" else [_whole(_emitted(body))]
+    return [] if rule.format == "cut" else [_whole(body)]
 
 
 def probes_of_breaks(rule: Rule) -> list[Expression]:
     """Return expressions of which one fits every block that holds a message a visitor broke."""
     last = last_of(rule)
     told = telling(last, ordered=False)  # it may stand on several lines
-    return _texts(*told) if told else [_whole(_emitted(last))]
+    return _texts(*told) if told else [_whole(last)]
 
 
-def _whole(expression: bytes) -> Expression:
-    return expression, hs.HS_FLAG_MULTILINE | hs.HS_FLAG_PREFILTER
+def _whole(body: Node) -> Expression:
+    source = emit(_timeless(body), silent).encode("latin-1")
+    best = max(covers(body), key=_told_by, default=None)
+    return Expression(source, _WHOLE, _either(best) if best and _told_by(best) > 0 else source)
 
 
-def _emitted(node: Node) -> bytes:
-    return emit(_timeless(node), silent).encode("latin-1")
+def _told_by(cover: Cover) -> int:
+    """Return how much even common texts tell: by their bytes that do not stand in every line."""
+    return min((len(text.translate(None, b" []:.")) for text in cover.texts), default=0)
 
 
 def _texts(cover: Cover) -> list[Expression]:
     flags = hs.HS_FLAG_CASELESS if cover.caseless else 0
-    return [(_escaped(text), flags) for text in sorted(cover.texts)]
+    escaped = [_escaped(text) for text in sorted(cover.texts)]
+    return [Expression(text, flags, text) for text in escaped]
 
 
 def _broken(rule: Rule) -> bytes:
@@ -69,8 +82,10 @@ def _ordered(rule: Rule) -> bool:
 def _pairs(one: Cover, other: Cover) -> list[Expression]:
     """Return expressions for two covers, one for each text of the smaller: texts alone are quick."""
     if len(one.texts) <= len(other.texts):
-        return [(_either(one, text) + b".*" + _either(other), 0) for text in sorted(one.texts)]
-    return [(_either(one) + b".*" + _either(other, text), 0) for text in sorted(other.texts)]
+        parted = [(_either(one, text), _either(other)) for text in sorted(one.texts)]
+    else:
+        parted = [(_either(one), _either(other, text)) for text in sorted(other.texts)]
+    return [Expression(b"%b.*%b" % two, 0, max(two, key=len)) for two in parted]
 
 
 def _either(cover: Cover, *chosen: bytes) -> bytes:
@@ -95,7 +110,8 @@ def _numbers(body: Node) -> list[Expression]:
         start = b"^" if index == 0 and isinstance(body, Seq) else b""
         found = [_NUMBER.search(start + text) for text in cover.texts]
         if (numbers := {match[1] for match in found if match}) and all(found):
-            return [(rb"(?:\b|\\[nr])%b\b" % number, 0) for number in sorted(numbers)]
+            sources = [rb"(?:\b|\\[nr])%b\b" % number for number in sorted(numbers)]
+            return [Expression(source, 0, source) for source in sources]
     return []
 
 

@@ -13,7 +13,7 @@ from pyfilter.errors import AddressError, RuleError
 from pyfilter.matching.budget import Budget
 from pyfilter.matching.cutting import Cut, Cutter, searched
 from pyfilter.matching.emit import emit, silent
-from pyfilter.matching.header import compile_header, read_header, unrepeated
+from pyfilter.matching.header import Header, compile_header, read_header, tag_texts, unrepeated
 from pyfilter.matching.pattern import Compiled, compile_pattern, outline, whole
 from pyfilter.matching.rule import Pattern, Rule
 from pyfilter.matching.syntax import ExpressionError
@@ -68,6 +68,17 @@ class Reader:
         """What stands before every message, of a line or a JSON object before some; when needed."""
         return compile_header(self.rule.tags, self.rule.journal) if self.rule.tags else None
 
+    def head(self, line: bytes) -> Header | None:
+        """Return what a line says before its message, None if it has no header of this rule."""
+        if self.header_texts and not any(text in line for text in self.header_texts):
+            return None  # sooner said than by the expression, which may take long to compile
+        return read_header(self.header, line) if self.header else None
+
+    @cached_property
+    def header_texts(self) -> tuple[bytes, ...]:
+        """Texts of which each header holds one; none if there are none."""
+        return tag_texts(self.rule.tags, self.rule.journal)
+
     @cached_property
     def _ignore(self) -> tuple[Callable[[bytes], object], ...]:
         return tuple(_compile_ignore(self.rule, text) for text in self.rule.ignore)
@@ -121,7 +132,7 @@ class Reader:
         line = line.removesuffix(b"\r")
         if self._cutter is not None:
             return self._dateless(self._cutter.cut(line))
-        header = read_header(self.header, line) if self.header else None
+        header = self.head(line)
         if header:
             text, repeats = unrepeated(line[header.end :])
             message = Message(text, header.stamp, header.pid, repeats)

@@ -10,7 +10,7 @@ from pyfilter.matching.reading import Reader
 
 # Stands in no log. Where one expression asks for the start of what it finds, Hyperscan makes no second
 # machine for short texts, which is of little use and may take it half a second.
-_NO_SECOND = (rb"\x00\x01\x00\x02", hs.HS_FLAG_SOM_LEFTMOST)
+_NO_SECOND = Expression(rb"\x00\x01\x00\x02", hs.HS_FLAG_SOM_LEFTMOST, b"")
 
 
 class Probe(Struct, frozen=True, array_like=True):
@@ -18,6 +18,7 @@ class Probe(Struct, frozen=True, array_like=True):
 
     expression: bytes
     flags: int
+    brief: bytes  # in its stead where there is little time to compile
     patterns: tuple[int, ...]  # numbered through all readers of a source
 
 
@@ -77,10 +78,10 @@ def _taken(expressions: Sequence[Expression]) -> bool:
 def _compile(expressions: Sequence[Expression]) -> hs.Database:
     database = hs.Database()
     database.compile(
-        expressions=[expression for expression, _ in expressions],
+        expressions=[one.source for one in expressions],
         ids=list(range(len(expressions))),
         elements=len(expressions),
-        flags=[flags for _, flags in expressions],
+        flags=[one.flags for one in expressions],
     )
     return database
 
@@ -93,6 +94,7 @@ class Scanner:
     """Finds candidate lines."""
 
     def __init__(self, planned: Plan) -> None:
+        self._probes = planned.probes
         self._masks = [_bits(probe.patterns) for probe in planned.probes]
         self.always = _bits(planned.always)
         self._database = None
@@ -100,6 +102,16 @@ class Scanner:
             self._database = hs.loadb(planned.database, hs.HS_MODE_BLOCK)
             self._database.scratch = hs.Scratch(self._database)
             _scan(self._database, b"\n", [], 0)  # raises when it is not this processor's
+
+    def part(self, bits: int) -> "Scanner":
+        """Return a scanner for some of the patterns only, soon made: it finds more than need be."""
+        wanted = [[_NO_SECOND]] * bits.bit_length()
+        for probe in self._probes:
+            for number in probe.patterns:
+                if bits >> number & 1:
+                    found = Expression(probe.brief, probe.flags & hs.HS_FLAG_CASELESS, probe.brief)
+                    wanted[number] = [*wanted[number], found]
+        return Scanner(_planned(wanted))
 
     def candidates(self, data: bytes, most: int) -> Candidates | None:
         """Return the lines that a probe was found in, None when there were more than `most` finds."""

@@ -19,6 +19,7 @@ _ADDRESS = (
     rf"(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
     r"|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,39}[0-9A-Fa-f])"
 )
+_STRICT = Parser(_ADDRESS).parse()
 _KNOWN = {name: PLACEHOLDERS[name] for name in ("ip", "host", "user")}
 Proof = Callable[[Automaton], bool]  # that a way to read gives what the patterns give
 _WORD = Group("user", Parser(r"\S*").parse())
@@ -31,6 +32,7 @@ class Alternative(Struct, frozen=True):
     reader: int
     pattern: Pattern
     strict: bool  # an address without a colon is canonical as it stands
+    tree: Node  # of all that it takes, or of more
 
 
 def skeleton(
@@ -49,16 +51,18 @@ def skeleton(
     if not proof(Automaton(tree, wide=True)):
         return None
     source = re.escape(found[0])
-    for hole, text in zip(holes, found[2::2], strict=True):
+    narrow: list[Node] = [texts[0]]
+    for hole, text, end in zip(holes, found[2::2], texts[1:], strict=True):
         is_address = hole.name in ("ip", "host")
         source += f"{_opened(hole.name)}{_ADDRESS})" if is_address else emit(hole, _opened)
         source += re.escape(text)
-    return Alternative(source, reader, pattern, strict=True)
+        narrow += [_STRICT if is_address else hole, end]
+    return Alternative(source, reader, pattern, strict=True, tree=Seq(tuple(narrow)))
 
 
 def entire(reader: int, pattern: Pattern, body: Node) -> Alternative:
     """Return the pattern itself as a way to read."""
-    return Alternative(emit(body, _opened), reader, pattern, strict=False)
+    return Alternative(emit(body, _opened), reader, pattern, strict=False, tree=body)
 
 
 def _opened(name: str) -> str:
