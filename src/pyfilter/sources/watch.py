@@ -1,15 +1,18 @@
 # What changed: inotify on opened files and on folders, or a look every 250 ms where its limits end.
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatch
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from asyncinotify import Event, Inotify, Mask
+from asyncinotify import Inotify, Mask
 from asyncinotify import Watch as Handle
 from msgspec import Struct
+
+from pyfilter.sources.notices import Notice, Notices, taken
 
 POLL: Final = 0.25  # seconds between looks without inotify
 _FILE = Mask.MODIFY | Mask.CLOSE_WRITE | Mask.ATTRIB | Mask.MOVE_SELF
@@ -96,14 +99,11 @@ class Watch:
             self._open()
             changes.everything = changes.blind = True
             return changes
-        try:
-            async with asyncio.timeout(patience):
-                event: Event | None = await self._inotify.get()
-        except TimeoutError:
+        came = await self._notices.next(patience)
+        if not came:
             changes.everything = True
             changes.blind = self.polling
-            event = self._inotify.sync_get()
-        return self._sorted(event, changes)
+        return self._sorted(came, changes)
 
     def changed(self) -> Changes | None:
         """Return what has changed already, for one who has other work."""
@@ -111,24 +111,25 @@ class Watch:
             return None
         self._looked = monotonic()
         changes = Changes(set(), set(), {}, everything=self.polling, blind=self.polling)
-        event = self._inotify.sync_get() if self._inotify is not None else None
-        return self._sorted(event, changes) if event or self.polling else None
+        came = taken(self._inotify.fd) if self._inotify is not None else []
+        return self._sorted(came, changes) if came or self.polling else None
 
-    def _sorted(self, event: Event | None, changes: Changes) -> Changes:
-        """Sort an event and all that have come behind it."""
-        while event is not None and self._inotify is not None:
-            self._sort(event, changes)
-            event = self._inotify.sync_get()
+    def _sorted(self, came: Iterable[Notice], changes: Changes) -> Changes:
+        for notice in came:
+            self._sort(notice, changes)
         return changes
 
     def close(self) -> None:
         if self._inotify is not None:
+            self._notices.rest()
             self._inotify.close()
             self._inotify = None
 
     def _open(self) -> None:
         with suppress(OSError):  # EMFILE: polling, and tried again at each look
-            self._inotify = Inotify(cache_size=64, sync_timeout=0)
+            self._inotify = Inotify()
+            os.set_blocking(self._inotify.fd, False)  # asyncinotify leaves it blocking
+            self._notices = Notices(self._inotify.fd)
 
     def _add(self, path: str, mask: Mask, target: str) -> Handle | None:
         if self._inotify is None:
@@ -152,9 +153,8 @@ class Watch:
         self._names.pop(handle.wd, None)
         self._remove(handle)
 
-    def _sort(self, event: Event, changes: Changes) -> None:
-        mask, handle = int(event.mask), event.watch
-        number = handle.wd if handle is not None else -1
+    def _sort(self, notice: Notice, changes: Changes) -> None:
+        number, mask, _, _ = notice
         if number in self._files:
             changes.names |= bool(mask & _MOVED)
             if mask & _WRITTEN:
@@ -166,19 +166,22 @@ class Watch:
         elif mask & _LOST:
             changes.names = changes.everything = changes.blind = True
         elif number in self._names:
-            self._sort_folder(number, mask, event, changes)
+            self._sort_folder(notice, changes)
 
-    def _sort_folder(self, number: int, mask: int, event: Event, changes: Changes) -> None:
-        if event.name is None:
+    def _sort_folder(self, notice: Notice, changes: Changes) -> None:
+        number, mask, cookie, name = notice[0], notice[1], notice[2], os.fsdecode(notice[3])
+        folders = [path for path, (handle, _) in self._folders.items() if handle.wd == number]
+        if not name:
             changes.names = True
             if mask & _GONE:
-                for path in [p for p, (h, _) in self._folders.items() if h.wd == number]:
+                for path in folders:
                     self._drop(path)
             return
-        if any(fnmatch(os.fspath(event.name), name) for name in self._names[number]):
+        if any(fnmatch(name, wanted) for wanted in self._names[number]):
             changes.names = True
+        path = str(Path(folders[0], name)) if folders else ""
         if mask & _MOVED_FROM:
-            self._left = event.cookie, os.fspath(event.path or "")
-        elif mask & _MOVED_TO and event.cookie == self._left[0]:
+            self._left = cookie, path
+        elif mask & _MOVED_TO and cookie == self._left[0]:
             first = changes.moved.pop(self._left[1], self._left[1])
-            changes.moved[os.fspath(event.path or "")] = first
+            changes.moved[path] = first
