@@ -9,6 +9,7 @@ from pyfilter.model import Ban, Decision, Release
 
 _log = logging.getLogger(__name__)
 _GATHER = 0.2  # seconds; decisions that come together are written together
+_GENTLE = 20  # writing may take a twentieth of the time: files of many bans are written less often
 _AGAIN = 1.0  # seconds until a file that is being edited is tried again
 
 
@@ -27,16 +28,19 @@ class Clerk:
 
     async def run(self) -> None:
         """Take up edits made while nobody watched, then keep files and bans in line."""
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             while True:
                 self._wake.clear()
+                began = loop.time()
                 self.take_edits()
                 if not self._blacklist.write(self._enforcer.bans()):
-                    asyncio.get_running_loop().call_later(_AGAIN, self._wake.set)
+                    loop.call_later(_AGAIN, self._wake.set)
+                took = loop.time() - began
                 self._complain()
                 await self._wake.wait()
-                await asyncio.sleep(_GATHER)
+                await asyncio.sleep(max(_GATHER, _GENTLE * took))
 
     async def _watch(self) -> None:
         async for _ in self._blacklist.watch():
