@@ -1,6 +1,7 @@
 # How many lines a CPU second does the daemon's whole pipeline take?
 #
 #   python bench/throughput.py [--lines 300000] [--runs 5] [--peers] [--peer-lines 20000]
+#   py-spy record -f raw -o profile.txt -- python bench/throughput.py --once attack --lines 3000000
 #
 # Reads each log as the daemon does, scans, extracts, counts, decides and takes the bans in the
 # observe backend with a ledger in SQLite. Beside it, in the same run: reading the file alone,
@@ -30,6 +31,12 @@ from pyfilter.protection import Protection
 
 BLOCK = 1 << 20
 NOW = 1_795_100_000.0
+LOGS = {  # the kind of each and its addresses
+    "benign": ("benign", 20_000),
+    "mixed": ("mixed", 20_000),
+    "attack": ("attack", 20_000),
+    "million": ("attack", 1_000_000),
+}
 
 
 def read(path: Path) -> int:
@@ -136,14 +143,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--peer-lines", type=int, default=20_000, help="the peers are slow")
+    parser.add_argument("--once", choices=LOGS, help="the pipeline alone, for a profiler")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for kind in ("benign", "mixed", "attack"):
-            path = logs.write(folder / f"{kind}.log", kind, options.lines)
-            measure(path, options)
-        many = logs.write(folder / "million.log", "attack", options.lines, 1_000_000)
-        measure(many, options)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in [options.once] if options.once else list(LOGS):
+            kind, addresses = LOGS[name]
+            path = logs.write(folder / f"{name}.log", kind, options.lines, addresses)
+            if options.once:
+                print(f"{pyfilter(path) / options.lines * 1e6:.3f} us / line")
+            else:
+                measure(path, options)
 
 
 if __name__ == "__main__":
