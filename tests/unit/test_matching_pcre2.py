@@ -56,6 +56,12 @@ def test_a_line_that_is_too_dear_is_given_up(library: Pcre2) -> None:
     assert dear.written(b"a1\n", b"x", 9) == "x"
 
 
+def test_many_repeats_are_not_too_dear(library: Pcre2) -> None:
+    way = compiled(library, rb"(?|\"([^\"\\]*(?:\\.[^\"\\]*)*)\" (*MARK:A)\n|.*\n)")
+    hostile = "\\x16\\x03" * 2000
+    assert way.written(f'"{hostile}" \n'.encode(), TEMPLATE, 1 << 16) == f"A\n{hostile}\n"
+
+
 def test_very_long_lines_are_exact(library: Pcre2) -> None:
     way = compiled(library, rb"(?|user (.*) from here(*MARK:A)\n|.*\n)")
     name = "\x00 from here " * 100_000

@@ -13,11 +13,13 @@ _ALL = 0x100 | 0x400  # PCRE2_SUBSTITUTE_GLOBAL, PCRE2_SUBSTITUTE_UNSET_EMPTY
 # What one line may cost; beyond it the block is left to Python's `re`.
 _STEPS = 2_000_000
 _HEAP = 32_768  # KiB
+_STACK = (32_768, 1 << 22)  # bytes, of what is compiled: at first and at most
 _RETURNED: dict[str, tuple[Any, ...]] = {  # functions that return a pointer, and their arguments
     "compile": (c_char_p, c_size_t, c_uint32, POINTER(c_int), POINTER(c_size_t), c_void_p),
     "compile_context_create": (c_void_p,),
     "match_context_create": (c_void_p,),
     "match_data_create_from_pattern": (c_void_p, c_void_p),
+    "jit_stack_create": (c_size_t, c_size_t, c_void_p),
 }
 _OTHERS: dict[str, tuple[Any, ...]] = {
     "config": (c_uint32, c_void_p),
@@ -25,11 +27,13 @@ _OTHERS: dict[str, tuple[Any, ...]] = {
     "set_match_limit": (c_void_p, c_uint32),
     "set_heap_limit": (c_void_p, c_uint32),
     "jit_compile": (c_void_p, c_uint32),
+    "jit_stack_assign": (c_void_p, c_void_p, c_void_p),
     "substitute": (
         *(c_void_p, c_char_p, c_size_t, c_size_t, c_uint32, c_void_p, c_void_p),
         *(c_char_p, c_size_t, c_char_p, POINTER(c_size_t)),
     ),
     "code_free": (c_void_p,),
+    "jit_stack_free": (c_void_p,),
     "compile_context_free": (c_void_p,),
     "match_context_free": (c_void_p,),
     "match_data_free": (c_void_p,),
@@ -97,11 +101,13 @@ class Expression:
         call = self._call
         found = call["match_data_create_from_pattern"](self._code, None)
         limits = call["match_context_create"](None)
+        stack = call["jit_stack_create"](*_STACK, None)
         try:
             if not found or not limits:
                 return None
             call["set_match_limit"](limits, _STEPS)
             call["set_heap_limit"](limits, _HEAP)
+            call["jit_stack_assign"](limits, None, stack)
             size = c_size_t(1 << room.bit_length())  # few sizes: ctypes keeps a type for each
             out = ctypes.create_string_buffer(size.value)
             said = call["substitute"](
@@ -112,3 +118,4 @@ class Expression:
         finally:
             call["match_data_free"](found)
             call["match_context_free"](limits)
+            call["jit_stack_free"](stack)
