@@ -7,7 +7,23 @@ from pyfilter.matching import library
 from pyfilter.matching.header import read_header
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Rule, Sample
+from pyfilter.sources.journalctl import match_arguments
 
+# Services whose failures are written by a process of root's.
+AS_ROOT = {
+    *("cockpit", "directadmin", "dovecot", "dropbear", "modsecurity", "monit", "pam", "portsentry"),
+    *(
+        "postfix",
+        "proxmox",
+        "pure-ftpd",
+        "sendmail",
+        "sshd",
+        "sudo",
+        "webmin",
+        "xrdp",
+        "zoneminder",
+    ),
+}
 RULES = {name: library.load(name) for name in library.names()}
 READERS = {
     name: Reader(rule, {pattern.kind for pattern in rule.patterns}) for name, rule in RULES.items()
@@ -42,6 +58,17 @@ def test_a_rule_knows_its_lines_in_the_journal(name: str) -> None:
     for tag in RULES[name].tags:
         line = f"1795324880.123456 web {tag.replace('*', 'x')}[8]: "
         assert read_header(header, line.encode())
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.journal])
+def test_a_rule_asks_the_journal_for_fields_that_cannot_be_forged(name: str) -> None:
+    assert match_arguments(RULES[name].journal)
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.journal])
+def test_a_service_that_is_not_root_is_not_looked_for_among_what_root_wrote(name: str) -> None:
+    units = [match for match in RULES[name].journal if "_SYSTEMD_UNIT=" in match]
+    assert name in AS_ROOT or all("_UID=*" in match for match in units)
 
 
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.porous])

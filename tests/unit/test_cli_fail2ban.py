@@ -145,7 +145,10 @@ def test_the_policy_is_the_users(taking: Taking) -> None:
     assert row(taking, "jail", "sshd").notes == (
         "/var/log/secure-somewhere.log is not there: rule sshd looks for its logs itself",
     )
-    assert taking.sections["rules.unit"]["journal"] == ["_SYSTEMD_UNIT=door.service", "_COMM=doord"]
+    assert taking.sections["rules.unit"]["journal"] == [
+        "_SYSTEMD_UNIT=door.service _UID=*",
+        "_COMM=doord",
+    ]
 
 
 def test_what_is_written_is_a_configuration_that_means_the_same(

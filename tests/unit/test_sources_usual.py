@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from journals import Journald, journald, missing
+from pyfilter.errors import SettingsError
 from pyfilter.sources import Files, Stdin, Usual, find
 from reading import append, descriptors, first_number, no_stamp, reading
 
@@ -109,3 +110,8 @@ async def test_the_journal_is_preferred_to_a_usual_file(server: Journald, tmp_pa
         server.write(b"this")
         await reader.lines_counted(1)
     assert b" sshd[%d]: this\n" % os.getpid() in reader.data
+
+
+def test_what_the_journal_would_refuse_is_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match="any user can write that field"):
+        Usual(("/var/log/x.log",), ("SYSLOG_IDENTIFIER=x",)).open(no_stamp, time.time)

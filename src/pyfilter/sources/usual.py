@@ -11,7 +11,7 @@ from pyfilter.interfaces import Clock, Source, Stamp
 from pyfilter.model import Block, Position, SourceState
 from pyfilter.sources.files import FileSource
 from pyfilter.sources.journal import Journal, JournalSource
-from pyfilter.sources.journalctl import SOCKET, journal_trouble
+from pyfilter.sources.journalctl import SOCKET, journal_trouble, match_arguments
 from pyfilter.sources.paths import look
 from pyfilter.sources.watch import Watch
 
@@ -35,6 +35,7 @@ class UsualSource:
     """Reads one of several sources and goes over to a better one when it appears."""
 
     def __init__(self, settings: Usual, stamp: Stamp, clock: Clock) -> None:
+        match_arguments(settings.matches)  # refuses at once what the journal would refuse later
         journal = " + ".join(settings.matches)
         self.name = f"{' '.join(settings.paths)} or journal {journal}".strip()
         self._settings = settings

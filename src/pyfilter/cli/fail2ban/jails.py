@@ -178,4 +178,9 @@ def logpaths(text: str) -> tuple[str, ...]:
 
 
 def _matches(journalmatch: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in re.split(r"\s\+\s", journalmatch) if part.strip())
+    """Return journal matches; a unit may run as a user of its own, which fail2ban does not ask for."""
+    parts = (part.strip() for part in re.split(r"\s\+\s", journalmatch))
+    unit = "_SYSTEMD_UNIT="
+    return tuple(
+        f"{one} _UID=*" if unit in one and "_UID=" not in one else one for one in parts if one
+    )
