@@ -149,6 +149,21 @@ def test_a_set_that_is_gone_is_told_in_one_line_and_nothing_else_changes(
     assert set(listed()) == {HOST}
 
 
+@pytest.mark.parametrize("count", [2, 1000])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_kernel_that_cannot_destroy_what_may_be_absent_is_served_too(
+    firewall: Firewall, monkeypatch: pytest.MonkeyPatch, count: int, *, gone: bool
+) -> None:
+    monkeypatch.setattr(elements, "DESTROYSETELEM", 10 << 8 | 99)
+    if gone:
+        run("nft", "delete table inet pyfilter")
+    subjects = mixed(2000)[:count]
+    firewall.apply([ban(HOST), ban(SIX, None)], NOW)
+    firewall.apply([*map(ban, subjects), ban(HOST, 60.0), release(SIX)], NOW)
+    firewall.apply([release(SIX), *map(release, subjects[1:])], NOW)
+    assert listed() == {HOST: 60.0, subjects[0]: 600.0}
+
+
 def test_our_own_bans_wake_nobody_and_those_of_others_do(firewall: Firewall) -> None:
     bell = firewall.bell()
     assert bell is not None

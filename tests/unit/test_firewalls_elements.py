@@ -1,6 +1,7 @@
 # firewalls/elements.py: elements packed for the kernel, taken apart again as the kernel does it.
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,14 @@ from pyfilter.errors import FirewallError
 from pyfilter.firewalls import elements
 from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.ruleset import Prefix
-from pyfilter.firewalls.wire import CREATE, DELSETELEM, EXCLUSIVE, NEWSETELEM, attributes
+from pyfilter.firewalls.wire import (
+    CREATE,
+    DELSETELEM,
+    DESTROYSETELEM,
+    EXCLUSIVE,
+    NEWSETELEM,
+    attributes,
+)
 from pyfilter.model import Ban, Release
 
 NOW = 0.0
@@ -63,7 +71,7 @@ def test_an_end_is_at_least_a_millisecond_and_at_most_a_century_away(
 
 
 def test_what_is_there_or_not_goes_before_it_comes() -> None:
-    changes = elements.either_way(places({HOST: 5.0, SIX: -1.0}))
+    changes = elements.either_way(places({HOST: 5.0, SIX: -1.0}), destroying=False)
     assert [(change.kind, change.flags, read(change)[0]) for change in changes] == [
         (NEWSETELEM, CREATE, "banned4"),
         (DELSETELEM, 0, "banned4"),
@@ -73,6 +81,12 @@ def test_what_is_there_or_not_goes_before_it_comes() -> None:
     ]
     timed = [4 in read(change)[1][0] for change in changes]
     assert timed == [False, False, True, False, False]
+    changes = elements.either_way(places({HOST: 5.0, SIX: -1.0}), destroying=True)
+    assert [(change.kind, read(change)[0]) for change in changes] == [
+        (DESTROYSETELEM, "banned4"),
+        (NEWSETELEM, "banned4"),
+        (DESTROYSETELEM, "banned6"),
+    ]
 
 
 def test_an_attribute_never_holds_more_than_it_can() -> None:
@@ -103,7 +117,9 @@ def test_the_last_word_on_a_subject_counts_and_an_ended_ban_is_a_release() -> No
         *("::/128", "::/-1", "a/b"),
     ],
 )
-@pytest.mark.parametrize("packed", [elements.straight, elements.either_way])
+@pytest.mark.parametrize(
+    "packed", [elements.straight, partial(elements.either_way, destroying=True)]
+)
 def test_what_is_no_canonical_network_is_refused(
     hostile: str, packed: Callable[[Mapping[Prefix, elements.Ends]], list[Change]]
 ) -> None:

@@ -10,7 +10,14 @@ from pyfilter.addresses import Network
 from pyfilter.errors import FirewallError
 from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.ruleset import NAME, Prefix, prefix, set_name
-from pyfilter.firewalls.wire import CREATE, DELSETELEM, EXCLUSIVE, NEWSETELEM, attribute
+from pyfilter.firewalls.wire import (
+    CREATE,
+    DELSETELEM,
+    DESTROYSETELEM,
+    EXCLUSIVE,
+    NEWSETELEM,
+    attribute,
+)
 from pyfilter.model import Ban, Decision
 
 # include/uapi/linux/netfilter/nf_tables.h
@@ -29,9 +36,10 @@ _SUFFIX = re.compile("/(0|[1-9][0-9]{0,2})", re.ASCII)
 _BITS = {4: 32, 6: 128}
 
 Ends = Mapping[Network, float | None]  # seconds from now; None: never; none left: let through
+Places = Mapping[Prefix, Ends]
 
 
-def placed(decisions: Sequence[Decision], now: float) -> Mapping[Prefix, Ends]:
+def placed(decisions: Sequence[Decision], now: float) -> Places:
     """Return the last word on each subject, by the set that it belongs to.
 
     Raises FirewallError for text that addresses.py cannot have made, there or when it is packed.
@@ -62,7 +70,7 @@ def _prefix(subject: Network, suffix: str) -> Prefix:
     raise _no_network(subject)
 
 
-def straight(places: Mapping[Prefix, Ends]) -> list[Change]:
+def straight(places: Places) -> list[Change]:
     """Return changes for what is new and what is there, as it nearly always is."""
     changes = []
     for where, ends in places.items():
@@ -72,18 +80,22 @@ def straight(places: Mapping[Prefix, Ends]) -> list[Change]:
     return changes
 
 
-def either_way(places: Mapping[Prefix, Ends]) -> list[Change]:
+def either_way(places: Places, *, destroying: bool) -> list[Change]:
     """Return changes that do not care what is there.
 
     Adding what is there is no error, but leaves its old timeout on older kernels; so it goes and
-    comes back in the same transaction.
+    comes back in the same transaction. A kernel that cannot destroy what may be absent is made to
+    delete what was just added.
     """
     changes = []
     for where, ends in places.items():
         bans = {one: end for one, end in ends.items() if end is None or end > 0}
         all_of_them = _named(list(ends))
-        changes += _changes(NEWSETELEM, CREATE, where, all_of_them)
-        changes += _changes(DELSETELEM, 0, where, all_of_them)
+        if destroying:
+            changes += _changes(DESTROYSETELEM, 0, where, all_of_them)
+        else:
+            changes += _changes(NEWSETELEM, CREATE, where, all_of_them)
+            changes += _changes(DELSETELEM, 0, where, all_of_them)
         changes += _changes(NEWSETELEM, CREATE, where, _ending(bans))
     return changes
 

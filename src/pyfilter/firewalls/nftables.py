@@ -10,7 +10,6 @@ from pyfilter.errors import FirewallError
 from pyfilter.firewalls import elements, ruleset
 from pyfilter.firewalls.batch import longest
 from pyfilter.firewalls.kernel import Kernel
-from pyfilter.firewalls.netlink import Change
 from pyfilter.firewalls.privilege import unprivileged
 from pyfilter.firewalls.watch import Watch
 from pyfilter.firewalls.wire import NFPROTO_INET
@@ -50,6 +49,7 @@ class NftablesFirewall:
         self._prefixes = set(ruleset.USUAL)
         self._allowed: tuple[Network, ...] = ()
         self._seal = b""  # what table, chains, rules and sets looked like when they were in order
+        self._destroying = True  # as long as the kernel is not known to be too old for it
         self._watch = Watch(ruleset.NAME, frozenset({NFPROTO_INET}))
 
     def open(self) -> None:
@@ -88,30 +88,32 @@ class NftablesFirewall:
         places = elements.placed(decisions, now)
         if not places:
             return
-        many = len(decisions) >= _MANY
-        changes = elements.straight(places) if many else elements.either_way(places)
         known = self._prefixes.union(places)
         if known != self._prefixes:
             self._commit([self._frame(known)])
             self._prefixes = known
             self._seal = self._sealed()
         # a refused transaction costs the kernel some 10 ms, so only many risk it to be quicker
-        if not many:
-            self._insist(changes)
-        elif self._watch.commit(changes):
-            self._insist(elements.either_way(places))
+        if len(decisions) < _MANY or self._watch.commit(elements.straight(places)):
+            self._insist(places)
+
+    def _insist(self, places: elements.Places) -> None:
+        """Take bans and releases over whatever is there, after mending a table that is gone."""
+        error = self._either_way(places)
+        if self._destroying and "Invalid argument" in error:  # the kernel is older than that
+            self._destroying = False
+            error = self._either_way(places)
+        if error and not self._here.sets():  # the bans that went with it are for others to notice
+            self._mend()
+            error = self._either_way(places)
+        if error:
+            raise _refusal(error, self._settings.size)
+
+    def _either_way(self, places: elements.Places) -> str:
+        return self._watch.commit(elements.either_way(places, destroying=self._destroying))
 
     def fitting(self, bans: Mapping[Network, Ban]) -> Mapping[Network, Ban]:
         return longest(bans, self._settings.size, ruleset.prefix)
-
-    def _insist(self, changes: Sequence[Change]) -> None:
-        """Make one transaction, after mending the table if it turns out to be gone."""
-        error = self._watch.commit(changes)
-        if error and not self._here.sets():  # the bans that went with it are for others to notice
-            self._mend()
-            error = self._watch.commit(changes)
-        if error:
-            raise _refusal(error, self._settings.size)
 
     def protect(self, networks: Iterable[Network]) -> None:
         allowed = tuple(networks)

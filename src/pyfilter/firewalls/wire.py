@@ -12,6 +12,7 @@ SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 _NFTABLES = SUBSYSTEM << 8
 NEWTABLE, GETTABLE, GETCHAIN, GETRULE, GETSET = (_NFTABLES | kind for kind in (0, 1, 4, 7, 10))
 NEWSETELEM, GETSETELEM, DELSETELEM = (_NFTABLES | kind for kind in (12, 13, 14))
+DESTROYSETELEM = _NFTABLES | 30  # Linux 6.3 and later: deletes what is there, if it is
 NEWGEN, GETGEN = _NFTABLES | 15, _NFTABLES | 16
 _GEN_ID = 1
 # include/uapi/linux/netlink.h
