@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyfilter.sources.journalctl import match_arguments
 from system.container import TRIXIE, Debian, clone_into
 from system.lab import SERVER_V4, Host, Lab, eventually, laboratory, need
 from system.servers import guess_often
@@ -42,3 +43,16 @@ def test_the_lines_come_from_the_new_processes(lab: Lab) -> None:
     told = lab.server.run("pyfilter", "why", "203.0.113.13")
     assert "203.0.113.13" in told
     assert lab.server.run("journalctl", "--no-pager", "-q", "_COMM=sshd-session") != ""
+
+
+def test_a_service_that_is_not_root_is_found_by_its_unit_alone(lab: Lab) -> None:
+    said = "echo by stdout; logger by syslog; sleep 1"
+    lab.server.run("systemd-run", "--wait", "--unit=door", "--uid=nobody", "sh", "-c", said)
+    ask = ["journalctl", "--no-pager", "-q", "-ocat"]
+
+    def found(*matches: str) -> set[str]:
+        told = lab.server.run(*ask, *match_arguments(matches)).splitlines()
+        return {line for line in told if line.startswith("by ")}
+
+    assert found("_SYSTEMD_UNIT=door.service _UID=*") == {"by stdout", "by syslog"}
+    assert found("_SYSTEMD_UNIT=door.service") == set()
