@@ -11,7 +11,7 @@ Row = tuple[int, ...]
 # more because `port in row` is the quickest way to ask for a connection.
 Held = int | Row
 
-SUBJECT = 176  # bytes that a subject with one mark takes, dict and text included
+SUBJECT = 160  # bytes that a subject with one mark takes, dict and text included
 MARK = 190  # bytes that each further mark takes, with its row and port
 PARTS = 16  # dicts for one: that of a million takes 50 ms to grow, in which nobody is banned
 STEP = 4096  # subjects dropped in one go for want of room: some 10 ms when none is at hand
