@@ -1,5 +1,6 @@
 # Matching: PCRE2 through ctypes. One call writes what an expression captures of every line of a block.
 import ctypes
+import threading
 import weakref
 from ctypes import CDLL, POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from typing import Any
@@ -13,6 +14,8 @@ _ALL = 0x100 | 0x400  # PCRE2_SUBSTITUTE_GLOBAL, PCRE2_SUBSTITUTE_UNSET_EMPTY
 # What one line may cost; beyond it the block is left to Python's `re`.
 _STEPS = 2_000_000
 _HEAP = 32_768  # KiB
+_KEPT = 1 << 18  # bytes of a result for which room is kept; sizes beyond are rounded up, as ctypes
+# keeps a type for each
 _STACK = (32_768, 1 << 22)  # bytes, of what is compiled: at first and at most
 _RETURNED: dict[str, tuple[Any, ...]] = {  # functions that return a pointer, and their arguments
     "compile": (c_char_p, c_size_t, c_uint32, POINTER(c_int), POINTER(c_size_t), c_void_p),
@@ -89,33 +92,39 @@ class Expression:
     """An expression that is tried where the last find ended, and nowhere else."""
 
     def __init__(self, library: Pcre2, code: int, *, jit: bool) -> None:
-        self._call, self._code = library.functions, code
-        weakref.finalize(self, self._call["code_free"], code)
-        self.jit = jit and self._call["jit_compile"](code, _JIT_COMPLETE) == 0
+        self._call = call = library.functions
+        self._code = code
+        weakref.finalize(self, call["code_free"], code)
+        self.jit = jit and call["jit_compile"](code, _JIT_COMPLETE) == 0
+        # Made once: to have it made for each block costs a tenth of all.
+        self._found = self._made("match_data", call["match_data_create_from_pattern"](code, None))
+        self._limits = self._made("match_context", call["match_context_create"](None))
+        self._out = ctypes.create_string_buffer(_KEPT)
+        self._busy = threading.Lock()
+        if self._limits:
+            stack = self._made("jit_stack", call["jit_stack_create"](*_STACK, None))
+            call["set_match_limit"](self._limits, _STEPS)
+            call["set_heap_limit"](self._limits, _HEAP)
+            call["jit_stack_assign"](self._limits, None, stack)
+
+    def _made(self, what: str, address: int | None) -> int | None:
+        weakref.finalize(self, self._call[f"{what}_free"], address)
+        return address
 
     def written(self, data: bytes, template: bytes, room: int) -> str | None:
         """Return the template, filled in, for each find in the data one after the other, as Latin-1.
 
         None when this takes more than `room` bytes or a line is too dear.
         """
-        call = self._call
-        found = call["match_data_create_from_pattern"](self._code, None)
-        limits = call["match_context_create"](None)
-        stack = call["jit_stack_create"](*_STACK, None)
-        try:
-            if not found or not limits:
-                return None
-            call["set_match_limit"](limits, _STEPS)
-            call["set_heap_limit"](limits, _HEAP)
-            call["jit_stack_assign"](limits, None, stack)
-            size = c_size_t(1 << room.bit_length())  # few sizes: ctypes keeps a type for each
-            out = ctypes.create_string_buffer(size.value)
-            said = call["substitute"](
-                *(self._code, data, len(data), 0, _ALL, found, limits),
+        if not self._found or not self._limits:
+            return None
+        size = c_size_t(room)
+        with self._busy:
+            out = (
+                self._out if room <= _KEPT else ctypes.create_string_buffer(1 << room.bit_length())
+            )
+            said = self._call["substitute"](
+                *(self._code, data, len(data), 0, _ALL, self._found, self._limits),
                 *(template, len(template), out, byref(size)),
             )
             return str(memoryview(out)[: size.value], "latin-1") if said >= 0 else None
-        finally:
-            call["match_data_free"](found)
-            call["match_context_free"](limits)
-            call["jit_stack_free"](stack)
