@@ -99,7 +99,7 @@ class Table:
 
     def sweep(self, before: int) -> None:
         """Drop subjects whose marks are all older than a stamp; a bounded piece of work a call."""
-        for home in (*self.counts, self.close):
+        for home in filter(None, (*self.counts, self.close)):
             for subject in list(islice(home, SWEPT if home is self.close else SWEPT // PARTS)):
                 held = home[subject]
                 if _marks(held)[-1] < before:
