@@ -8,7 +8,7 @@ from pyfilter.matching.pattern import whole
 @pytest.mark.parametrize(
     ("match", "texts"),
     [
-        ("^Failed password for <user> from <ip>$", [{b"Failed password for "}]),
+        ("^Failed password for <user> from <ip>$", [{b"Failed password"}]),
         ("^(?:Illegal|Invalid) user <user> from <ip>$", [{b"Illegal user ", b"Invalid user "}]),
         ("^x <user> (?:refused|denied access) <ip> y$", [{b" refused ", b" denied access "}]),
         ("^<ip>: (?:a|b)<*>no such thing<*>$", [{b"no such thing"}]),
@@ -26,7 +26,7 @@ def test_the_rarest_texts_that_a_line_must_hold_are_found(
     [
         (
             "^Received disconnect from <ip>: \\d+: <*> \\[preauth\\]$",
-            [{b"Received disconnect from "}, {b" [preauth]"}],
+            [{b"Received disconnect"}, {b" [preauth]"}],
         ),
         ("^refused entry: <user> from <ip> at door$", [{b"refused entry: "}, {b" at door"}]),
         ("^<ip> \\[<time>\\] \\S+ 401 <*> (?:CR|PR) <*>$", [{b" 401 "}, {b" CR ", b" PR "}]),
@@ -39,6 +39,10 @@ def test_two_texts_stand_in_the_order_of_the_pattern(match: str, texts: list[set
 def test_a_telling_text_has_no_other_before_it_for_which_lines_would_be_read_to_their_end() -> None:
     match = "^door: <user> from <ip> refused entry$"
     assert [set(cover.texts) for cover in telling(whole(match))] == [{b" refused entry"}]
+
+
+def test_two_texts_that_both_tell_little_are_not_sought() -> None:
+    assert not telling(whole("^<ip> \\[<time>\\] \\S+ (?:CR|PR)\\S* <*>$"))
 
 
 def test_lines_that_have_an_order_of_their_own_are_told_by_one_cover() -> None:

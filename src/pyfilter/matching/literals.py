@@ -10,10 +10,13 @@ _MOST = 200  # texts in a set
 _LONGEST = 48
 _SHORTEST = 2  # a text of less weight is in too many lines
 _ENOUGH = 16  # longer than this a text gets no rarer
-_RARE = 5  # a text of this weight may need another one beside it to tell, but not just any
+_RARE = 5  # a text of less weight may need another one beside it to tell, however common
+_BESIDE = 4  # weight of what is worth looking for beside a rare text
+_TOGETHER = 3.5  # weight of two that tell little: then rather the whole
 _PAIRED = 4  # texts, each of which is looked for with another one behind or before it
 _CUT = 12  # bytes of a text that is one of many beside another
 _COMMON = re.compile(rb"[ :\[\]0-9.]*(?:(?:from|port|for|user|by|to|on) )?[ :\[\]0-9.]*")
+_TAIL = re.compile(rb"(?<=.{12})(?: (?:from|port|for|user|by|to|on))+ ?$")
 _LETTERS = 26
 _NO_LETTERS = bytes(byte for byte in range(256) if not chr(byte).isalpha() or byte > 127)
 _VARIED = {"time", "ip", "host", "port", "pid", "user"}  # no text to be found in these
@@ -32,7 +35,7 @@ class Cover(NamedTuple):
 
     def beside(self) -> float:
         """Return how much the texts tell beside another cover; too many are dear to look for."""
-        return min(self._least(0.25), _ENOUGH / 2) - (len(self.texts) - 1) / 2
+        return min(self._least(0.25), _ENOUGH / 2) - (len(self.texts) - 1) / 4
 
     def _least(self, common: float) -> float:
         return min((_weight(text, common) for text in self.texts), default=0)
@@ -52,13 +55,15 @@ def telling(node: Node, broken: bytes = b"", *, ordered: bool = True) -> tuple[C
     place = found.index(best)
     # What stands in front had better be rare: Hyperscan then looks on to the end of the line.
     others = (
-        [one for one in found[place + 1 :] if one.beside() > _RARE / 2]
+        [one for one in found[place + 1 :] if one.beside() > _BESIDE]
         if best.worth() > _RARE
         else [one for one in found if one is not best and one.beside() > 0]
     )
     if not ordered or not others or len(alone.texts) > _PAIRED:
         return (alone,)
     other = max(others, key=Cover.beside)
+    if best.worth() + other.beside() < _TOGETHER:
+        return ()
     texts = other.texts if len(other.texts) == 1 else (text[:_CUT] for text in other.texts)
     pair = (alone, Cover(_fewest(frozenset(texts)), other.caseless))
     return pair if other in found[place + 1 :] else pair[::-1]
@@ -70,7 +75,11 @@ def covers(node: Node, broken: bytes = b"") -> list[Cover]:
 
 
 def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
-    """Leave out texts that hold another one of them."""
+    """Leave out texts that hold another one of them, and common words at the end of long ones.
+
+    Hyperscan looks for the last eight bytes first.
+    """
+    texts = frozenset(_TAIL.sub(b"", text) for text in texts)
     return frozenset(
         text for text in texts if not any(other in text for other in texts if other != text)
     )
@@ -79,7 +88,9 @@ def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
 def _weight(text: bytes, common: float) -> float:
     """Return how telling a text is: its letters, and half of what else there is of it."""
     weight = (len(text) + len(text.translate(None, _NO_LETTERS))) / 2
-    return weight * common if _COMMON.fullmatch(text) else weight
+    if _COMMON.fullmatch(text):
+        return 0.0 if weight * 2 > len(text) else weight * common
+    return weight
 
 
 def _pieces(cover: Cover, broken: bytes) -> Cover:

@@ -66,7 +66,7 @@ class Matcher:
 
         Failures of the hosts to `spare` may be missing: these are counted there.
         """
-        data = block.data.removesuffix(b"\n")
+        data = block.data
         if not self._dense and not self._scanner.always:
             most = max(_FEW * _FEW, len(data) // _CROWDED)
             found = self._scanner.candidates(data, most)
@@ -77,7 +77,7 @@ class Matcher:
                 places = zip(found.starts, found.ends, found.masks, strict=True)
                 asked = [(data[a:b], mask) for a, b, mask in places if mask != self._doubt]
                 return self._chosen(asked, block, spare)
-        return self._crowd(self._breaks.mended(data), block, spare)
+        return self._crowd(self._breaks.mended(data.removesuffix(b"\n")), block, spare)
 
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
