@@ -1,13 +1,16 @@
 # How many lines a CPU second does the daemon's whole pipeline take?
 #
 #   python bench/throughput.py [--lines 300000] [--runs 5] [--peers] [--peer-lines 20000]
+#   python bench/throughput.py --hardened
 #   py-spy record -f raw -o profile.txt -- python bench/throughput.py --once attack --lines 3000000
 #
 # Reads each log as the daemon does, scans, extracts, counts, decides and takes the bans in the
 # observe backend with a ledger in SQLite. Beside it, in the same run: reading the file alone,
 # Hyperscan alone, and with --peers fail2ban, SSHGuard and CrowdSec where they are installed, over
-# a shorter log of the same kind.
+# a shorter log of the same kind. With --hardened nothing may compile to machine code, as in the
+# service of the package.
 import argparse
+import ctypes
 import statistics
 import tempfile
 import time
@@ -30,6 +33,7 @@ from pyfilter.pipeline import Pipeline, Watch
 from pyfilter.protection import Protection
 
 BLOCK = 1 << 20
+PR_SET_MDWE = 65  # no memory may become executable, as MemoryDenyWriteExecute= has it
 NOW = 1_795_100_000.0
 LOGS = {  # the kind of each and its addresses
     "benign": ("benign", 20_000),
@@ -144,7 +148,10 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--peer-lines", type=int, default=20_000, help="the peers are slow")
     parser.add_argument("--once", choices=LOGS, help="the pipeline alone, for a profiler")
+    parser.add_argument("--hardened", action="store_true", help="as under MemoryDenyWriteExecute")
     options = parser.parse_args()
+    if options.hardened and ctypes.CDLL(None).prctl(PR_SET_MDWE, 1, 0, 0, 0):
+        raise SystemExit("this kernel knows no PR_SET_MDWE: it is of Linux 6.3")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for name in [options.once] if options.once else list(LOGS):
