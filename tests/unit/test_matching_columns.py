@@ -38,9 +38,11 @@ LINES = {
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_every_engine_reads_the_same(engine: Engine) -> None:
     lines = [b"", *(part for line in LINES for part in (line, b"x" + line)), b"10:00 sshd[7]: "]
-    found = engine(BRANCHES)(b"\n".join([*lines, b""]), len(lines))
+    found = engine(BRANCHES).columns(b"\n".join([*lines, b""]), len(lines))
     taken = [number for number, way in enumerate(found.ways) if way]
     assert [lines[number] for number in taken] == list(LINES)
+    peers = engine(BRANCHES).peers
+    assert peers is None or peers(b"\n".join([*lines, b""]), len(lines)) == found.peers
     read = [
         (found.ways[number], found.peers[number], *found.details(found.rest[number]))
         for number in taken
@@ -52,7 +54,10 @@ def test_every_engine_reads_the_same(engine: Engine) -> None:
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_a_line_that_is_too_dear_is_read_all_the_same(engine: Engine) -> None:
     dear = Branch("", (("0", r"(?:ab?|(?:c|d)+)*1 (?P<address>\S+)"),))
-    found = engine([dear])(b"aab1 x\n" + b"a" * 300_000 + b"\n" + b"ab" * 300_000 + b"1 y\n", 3)
+    data = b"aab1 x\n" + b"a" * 300_000 + b"\n" + b"ab" * 300_000 + b"1 y\n"
+    found = engine([dear]).columns(data, 3)
+    peers = engine([dear]).peers
+    assert peers is None or peers(data, 3) == found.peers
     assert found.ways == ["0", "", "0"]
     assert (found.peers[0], found.peers[2]) == ("x", "y")
 

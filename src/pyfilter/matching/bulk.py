@@ -1,7 +1,7 @@
 # Matching: many lines at once. One expression, made of the ways to read that the present lines call
 # for, takes all of them; every line that it does not take is left to the readers.
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import compress
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from pyfilter.matching.ways import NAMES, Ways
 from pyfilter.model import AT_ONCE, Block, Event
 
 _LONG = 1024  # bytes of a line that is too long to learn from
+_THIN = 3  # with fewer than one line in so many to be read on, peers are read first
 # What a way makes of a line: the rule's name, weight, kind, echo; whether its addresses are strict.
 Row = tuple[str, float, str, bool, bool]
 
@@ -53,12 +54,16 @@ class Bulk:
         self._engine = engine
         self._made: dict[tuple[str, bool], Reading | None] = {}
         self._rows: dict[str, Row] = {}
+        self._rule = ""  # of which all ways are to failures, if it is one
+        self._thin = False  # most of what was read last was spared
 
     def learn(self, reader: int, index: int, line: bytes) -> None:
         """Note that a line was left to a reader, whose pattern of that index took it."""
         if self.ways.able and len(line) < _LONG and self.ways.learn(reader, index, line):
             self._made.clear()
             self._rows = dict(zip(NAMES, map(self._row, self.ways.chosen), strict=False))
+            rules = {row[0] if row[1] else "" for row in self._rows.values()}
+            self._rule = rules.pop() if len(rules) == 1 else ""
 
     def read(
         self, lines: Sequence[bytes], data: bytes, block: Block, spare: Spare | None = None
@@ -67,35 +72,61 @@ class Bulk:
         reading = self._reading(lines[0], block.live) if self.ways.chosen else None
         if reading is None or b"\r" in data:
             return Found([], [], range(len(lines)))
-        columns = reading(data, len(lines))
-        peers = columns.peers
-        for number in self.ways.strangers.claimed(data) if self.ways.strangers else ():
-            peers[number] = columns.ways[number] = ""
-        left = [number for number, who in enumerate(peers) if not who] if "" in peers else []
+        claimed = self.ways.strangers.claimed(data) if self.ways.strangers else ()
+        if spare and reading.peers and self._rule and self._thin:
+            peers = reading.peers(data, len(lines))
+            for number in claimed:
+                peers[number] = ""
+            return self._skimmed(peers, reading, lines, block, spare)
+        columns = reading.columns(data, len(lines))
+        for number in claimed:
+            columns.peers[number] = columns.ways[number] = ""
+        left = _empty(columns.peers)
         if spare:
             taken = self._thinned(columns, spare, len(left))
         else:
-            taken = [number for number, who in enumerate(peers) if who]
-        return self._events(columns, taken, lines, block, left)
+            taken = [number for number, who in enumerate(columns.peers) if who]
+        return self._events(columns, taken, lines, block, Found([], [], left))
+
+    def _skimmed(
+        self, peers: list[str], reading: Reading, lines: Sequence[bytes], block: Block, spare: Spare
+    ) -> Found:
+        """Read all else only of the lines whose peers are not spared."""
+        left = _empty(peers)
+        numbers = self._unspared(peers, spare, len(left))
+        some = [lines[number] for number in numbers]
+        columns = reading.columns(b"\n".join([*some, b""]), len(some))
+        found = self._events(columns, range(len(some)), some, block, Found([], [], left))
+        found.numbers = [numbers[number] for number in found.numbers]
+        return found
 
     def _thinned(self, columns: Columns, spare: Spare, left: int) -> list[int]:
         """Return the numbers of the lines taken but for the failures to be spared; count these."""
+        if self._rule:
+            return self._unspared(columns.peers, spare, left)
         ways, peers = columns.ways, columns.peers
         harmless = {way for way, row in self._rows.items() if not row[1]}
         if not harmless.isdisjoint(ways):
             peers = ["-" if way in harmless else who for way, who in zip(ways, peers, strict=True)]
+        barred = self._barred(peers, spare)
+        for way, failures in Counter(compress(ways, map(barred.__contains__, peers))).items():
+            spare.counts[self._rows[way][0]] += failures
+        return [number for number, who in enumerate(peers) if who and who not in barred]
+
+    def _unspared(self, peers: list[str], spare: Spare, left: int) -> list[int]:
+        """Return the same where all ways are to failures of one rule."""
+        barred = self._barred(peers, spare)
+        barred.add("")
+        taken = [number for number, who in enumerate(peers) if who not in barred]
+        spare.counts[self._rule] += len(peers) - len(taken) - left
+        self._thin = len(taken) * _THIN < len(peers)
+        return taken
+
+    def _barred(self, peers: list[str], spare: Spare) -> set[str]:
         distinct, hosts = set(peers), spare.hosts
         barred = {who for who in distinct if who in hosts}
         barred.update(who for who in distinct if ":" in who and self._is_barred(who, spare))
-        rules = {row[0] for row in self._rows.values()}
-        if len(rules) > 1:
-            for way, failures in Counter(compress(ways, map(barred.__contains__, peers))).items():
-                spare.counts[self._rows[way][0]] += failures
-        barred.add("")  # of the lines left
-        taken = [number for number, who in enumerate(peers) if who not in barred]
-        if len(rules) == 1:
-            spare.counts[rules.pop()] += len(ways) - len(taken) - left
-        return taken
+        return barred
 
     def _is_barred(self, text: str, spare: Spare) -> bool:
         who = self._addresses(text)
@@ -106,22 +137,21 @@ class Bulk:
     def _events(
         self,
         columns: Columns,
-        taken: list[int],
+        taken: Iterable[int],
         lines: Sequence[bytes],
         block: Block,
-        left: list[int],
+        found: Found,
     ) -> Found:
         """Make events; the loop that a flood spends its time in, hence its look."""
-        events, numbers, nameless = list[Event](), list[int](), 0
         ways, peers, rest, details = columns.ways, columns.peers, columns.rest, columns.details
-        rows, add, note = self._rows, events.append, numbers.append
+        rows, add, note = self._rows, found.events.append, found.numbers.append
         live, at = block.live, block.read_at
         for number in taken:
             rule, weight, kind, echo, strict = rows[ways[number]]
             text, line = peers[number], lines[number]
             peer = Address(text) if strict and ":" not in text else self._addresses(text)
             if peer is None:
-                nameless += 1
+                found.nameless += 1
                 continue
             pid, port, stamp, user = details(rest[number])
             name = user if user.isascii() else _decoded(user)
@@ -129,7 +159,7 @@ class Bulk:
                 at = self._time(stamp, line, block.read_at)
             add(Event(rule, peer, at, weight, name, line, kind, pid, port, echo))
             note(number)
-        return Found(events, numbers, left, nameless)
+        return found
 
     def _reading(self, line: bytes, live: bool) -> Reading | None:
         form = form_of(line) if self.ways.headed else ""
@@ -151,3 +181,7 @@ class Bulk:
 
 def _decoded(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "backslashreplace")
+
+
+def _empty(texts: list[str]) -> list[int]:
+    return [number for number, text in enumerate(texts) if not text] if "" in texts else []

@@ -31,7 +31,13 @@ class Columns(Struct):
     details: Callable[[Any], list[str]]  # of one of the rest: pid, port, time and user
 
 
-Reading = Callable[[bytes, int], Columns]  # of so many lines, each with its newline
+class Reading(Struct, frozen=True):
+    """Reads data of so many lines, each with its newline."""
+
+    columns: Callable[[bytes, int], Columns]
+    peers: Callable[[bytes, int], list[str]] | None = None  # of these alone, if that is quicker
+
+
 Engine = Callable[[Sequence[Branch]], Reading]
 
 
@@ -55,7 +61,10 @@ def by_pcre2(library: Pcre2) -> Engine:
     def engine(branches: Sequence[Branch]) -> Reading:
         slots = list[str]()
         expression = library.compile(_numbered(branches, slots).encode("latin-1"))
-        return by_re(branches) if expression is None else _Writing(branches, slots, expression)
+        if expression is None:
+            return by_re(branches)
+        writing = _Writing(branches, slots, expression)
+        return Reading(writing.columns, writing.peers)
 
     return engine
 
@@ -98,17 +107,27 @@ class _Writing:
             return "".join(f"${{{n}}}" for n, slot in enumerate(slots, 1) if slot == name)
 
         details = _TAB.join(said(name) for name in _DETAILS)
-        self._template = f"${{*MARK}}\n{said('address')}\n{details}\n".encode()
+        self._peers = f"{said('address')}\n".encode()
+        self._all = b"${*MARK}\n%s%s\n" % (self._peers, details.encode())
 
-    def __call__(self, data: bytes, count: int) -> Columns:
-        room = len(data) + count * len(self._template)
-        text = self._expression.written(data, self._template, room)
-        if text is None:
+    def columns(self, data: bytes, count: int) -> Columns:
+        fields = self._written(self._all, data, count)
+        if fields is None:
             self._plain = self._plain or by_re(self._branches)
-            return self._plain(data, count)
+            return self._plain.columns(data, count)
+        return Columns(fields[::3], fields[1::3], fields[2::3], _parted)
+
+    def peers(self, data: bytes, count: int) -> list[str]:
+        peers = self._written(self._peers, data, count)
+        return self.columns(data, count).peers if peers is None else peers
+
+    def _written(self, template: bytes, data: bytes, count: int) -> list[str] | None:
+        text = self._expression.written(data, template, len(data) + count * len(template))
+        if text is None:
+            return None
         fields = text.split("\n")
         fields.pop()
-        return Columns(fields[::3], fields[1::3], fields[2::3], _parted)
+        return fields
 
 
 def _parted(details: str) -> list[str]:
@@ -138,4 +157,4 @@ def by_re(branches: Sequence[Branch]) -> Reading:
     def details(match: re.Match[str]) -> list[str]:
         return [part or "" for part in match.group(*ways[match.lastindex or 0][2])]
 
-    return reading
+    return Reading(reading)
