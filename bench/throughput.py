@@ -109,7 +109,10 @@ def several(kind: str) -> dict[str, tuple[str, ...]]:
     names = [name for name in library.names() if name != "sshd"]
     if kind != "benign":
         syslog = [name for name in names if library.load(name).format == "syslog"]
-        return {f"PyFilter, {len(syslog) + 1} of syslog": ("sshd", *syslog)}
+        return {
+            f"PyFilter, {len(syslog) + 1} of syslog": ("sshd", *syslog),
+            f"PyFilter, {len(names) + 1} rules": ("sshd", *names),
+        }
     return {f"PyFilter, {count} rules": ("sshd", *names[: count - 1]) for count in (5, 20, 60)}
 
 

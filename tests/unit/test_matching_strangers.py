@@ -18,8 +18,8 @@ def of_line(match: str) -> Rule:
     return Rule(name="line", patterns=(Pattern(match),))
 
 
-def of_json(match: str) -> Rule:
-    return Rule(name="json", format="json", tags=("app",), patterns=(Pattern(match),))
+def of_json(match: str, tag: str = "app") -> Rule:
+    return Rule(name="json", format="json", tags=(tag,), patterns=(Pattern(match),))
 
 
 def flooded(rule: Rule, *users: str) -> tuple[Matcher, Block]:
@@ -38,6 +38,8 @@ def flooded(rule: Rule, *users: str) -> tuple[Matcher, Block]:
         of_line("^something else from <ip>$"),
         of_line("^Failed password for <user> from <ip> port <port> ssh2$"),
         of_json("^Failed password for <user> from <ip> at <*>$"),
+        of_json("^Failed password for <user> from <ip> at <*>$", "sshd"),
+        of_json("^Failed password for <user> from <ip> port <*>$"),
     ],
 )
 def test_a_flood_is_read_in_bulk_beside_rules_that_it_does_not_concern(rule: Rule) -> None:
@@ -47,8 +49,14 @@ def test_a_flood_is_read_in_bulk_beside_rules_that_it_does_not_concern(rule: Rul
     assert matcher.events(block) == matcher.plain(block)
 
 
-def test_lines_that_both_claim_are_left_to_the_readers() -> None:
-    rule = of_line("^<time> web sshd\\[<pid>\\]: Failed password for <user> from <ip> port <*>$")
+@pytest.mark.parametrize(
+    "rule",
+    [
+        of_line("^<time> web sshd\\[<pid>\\]: Failed password for <user> from <ip> port <*>$"),
+        of_json("^Failed password for <user> from <ip> port <*>$", "sshd"),
+    ],
+)
+def test_lines_that_both_claim_are_left_to_the_readers(rule: Rule) -> None:
     matcher, block = flooded(rule, "root")
     lines = block.data.split(b"\n")[:-1]
     assert len(matcher._bulk.read(lines, block.data, block).left) == len(lines)

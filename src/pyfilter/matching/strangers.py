@@ -68,9 +68,9 @@ class Strangers:
         key = (kind, way.source, number)
         if key not in self._proofs:
             reader, index = self._places[number]
-            # With tags of its own a stranger may read the whole line, or what follows the head.
             texts = [self._text(kind, way)]
-            texts += [self._text(None, way)] if reader.rule.tags else []
+            if _may_head(kind, reader):  # then it reads what follows
+                texts.append(self._text(None, way))
             self._proofs[key] = (
                 reader.rule.format != "cut"
                 and not reader.chosen[index].groups
@@ -92,6 +92,12 @@ class Strangers:
             body = reader.compiled(index).body or Seq(())
             self._rivals[number] = Automaton(Seq((body, _BLANKS)), wide=True)
         return self._rivals[number]
+
+
+def _may_head(kind: Head, reader: Reader) -> bool:
+    """Say whether the head may be a header of the reader's."""
+    tag, texts = kind.rest.rpartition(" ")[2].encode("latin-1"), reader.header_texts
+    return bool(reader.rule.tags) and (not texts or any(text in tag for text in texts))
 
 
 def _may_be_json(text: Automaton) -> bool:
