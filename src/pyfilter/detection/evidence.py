@@ -1,4 +1,5 @@
 # The lines behind the counts: bounded, of the newest events, apart from what is counted.
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ USER = 100  # characters of a user name that are kept of a longer line
 LINES = 20  # events of an offence that carry their lines
 MOMENT = ~(WEIGHT | ECHO)  # of a mark: its time and connection
 
-Group = list[tuple[int, Event]]  # with the mark of each
+Others = list[tuple[int, Event]]  # with the mark of each
 Seen = defaultdict[str, list[Event]]  # by subject, in the order they came
 
 
@@ -61,43 +62,43 @@ def evidence(
     rule: str, subject: Network, marks: Sequence[int], remembered: list[Event]
 ) -> tuple[Event, ...]:
     """Return one event for each mark, oldest first; a bare one where the event is forgotten."""
-    groups = _grouped(marks, remembered)
-    address = Address(subject.partition("/")[0])
-    found = [
-        _taken(mark, groups[mark & MOMENT])
-        or Event(rule, address, time_of(mark), weight=weight_of(mark) / UNIT)
-        for mark in reversed(marks)
-    ]
+    known, others = _known(marks, remembered)
+    found = []
+    for mark in reversed(marks):
+        events = known.get(mark)
+        found.append(events.pop(0) if events else _other(rule, subject, mark, others))
     if len(found) > LINES:
         found[LINES:] = [msgspec.structs.replace(each, line=b"") for each in found[LINES:]]
     found.reverse()
     return tuple(found)
 
 
-def _grouped(marks: Sequence[int], remembered: list[Event]) -> dict[int, Group]:
-    """Return events newest first by time and connection, as many as it takes for these marks."""
-    groups: dict[int, Group] = {mark & MOMENT: [] for mark in marks}
-    ports = {moment & PORT for moment in groups}
-    missing = list(marks)
+def _known(marks: Sequence[int], remembered: list[Event]) -> tuple[dict[int, list[Event]], Others]:
+    """Return the newest events of each mark, and those that were passed over, newest first."""
+    known: dict[int, list[Event]] = {}
+    others: Others = []
+    missing, at, time = list(marks), math.nan, 0
     for event in reversed(remembered):
-        port = hash(event.port) & PORT
-        if port not in ports or not event.weight > 0:
+        if event.at != at:
+            at, time = event.at, stamp(event.at)
+        if not event.weight > 0:
             continue
-        moment = stamp(event.at) | hash(event.pid) & PID | port
-        if moment in groups:
-            mark = moment | kind_of(event)
-            groups[moment].append((mark, event))
-            if mark in missing:
-                missing.remove(mark)
-                if not missing:
-                    break
-    return groups
+        mark = time | (hash(event.pid) & PID | hash(event.port) & PORT) | kind_of(event)
+        if mark not in missing:
+            others.append((mark, event))
+            continue
+        missing.remove(mark)
+        known.setdefault(mark, []).append(event)
+        if not missing:
+            break
+    return known, others
 
 
-def _taken(mark: int, group: Group) -> Event | None:
-    """Take the newest event of a mark out of its group, else one that took an echo's weight over."""
-    for where, (known, event) in enumerate(group):
-        if known == mark:
-            del group[where]
+def _other(rule: str, subject: Network, mark: int, others: Others) -> Event:
+    """Take the event that took the weight of a mark's echo over; make a bare one if there is none."""
+    for where, (known, event) in enumerate(others):
+        if not (known ^ mark) & MOMENT:
+            del others[where]
             return event
-    return group.pop(0)[1] if group else None
+    address = Address(subject.partition("/")[0])
+    return Event(rule, address, time_of(mark), weight=weight_of(mark) / UNIT)

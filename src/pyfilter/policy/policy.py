@@ -62,8 +62,8 @@ def reason(rule: str, evidence: Sequence[Event]) -> str:
     if not evidence:
         return f"{rule} limit reached"
     newest = evidence[-1]
-    users = [event.user for event in evidence if event.user]
-    by_user = f", last user {visible(users[-1], 40)}" if users else ""
+    user = next((event.user for event in reversed(evidence) if event.user), "")
+    by_user = f", last user {visible(user, 40)}" if user else ""
     if newest.weight == AT_ONCE:
         return f"{rule} {newest.kind}, banned at once{by_user}"
     kinds = {event.kind for event in evidence}
