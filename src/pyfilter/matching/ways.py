@@ -19,7 +19,7 @@ from pyfilter.matching.tree import FOREVER, Char, Node, Repeat, Seq
 
 NAMES = string.ascii_letters  # of ways, of one character: Python need not make such texts anew
 _MOST = 20  # ways at a time
-_PROOFS = 4  # at a time: each takes some milliseconds
+_PROOFS = 12  # at a time: each takes about a millisecond
 _FIRST = 150  # lines read one by one before ways are learnt from them; doubled each time
 _LAST = 20_000
 _SAMPLE = 400  # lines looked at more closely each time
