@@ -13,7 +13,9 @@ from pyfilter.matching import columns, library
 from pyfilter.matching.bulk import Spare
 from pyfilter.matching.matcher import Matcher
 from pyfilter.matching.pcre2 import Pcre2
+from pyfilter.matching.reading import Reader
 from pyfilter.matching.rule import Pattern, Rule
+from pyfilter.matching.skeleton import entire
 from pyfilter.model import Block, Event
 
 NOW = 1795348800.0
@@ -278,3 +280,24 @@ def test_hostile_lines_among_usual_ones_are_spared_as_they_mean(
     quick._dense, quick._bulk.ways._enough = True, 1 << 30
     quick._bulk._thin = thin
     spared(quick, [line for kind, values in lines for line in filled([kind], [values])], barred)
+
+
+def read_by(engine: str, source: str, texts: list[bytes]) -> list[list[str]]:
+    reading = ENGINES[engine]([columns.Branch("", [("a", source)])])
+    found = reading.columns(b"\n".join([*texts, b""]), len(texts))
+    rows = zip(found.ways, found.peers, found.rest, strict=True)
+    return [[who, *found.details(rest)] if way else [] for way, who, rest in rows]
+
+
+@pytest.mark.skipif(len(ENGINES) == 1, reason="no PCRE2 here")
+@pytest.mark.parametrize("name", library.names())
+def test_each_pattern_means_the_same_to_both_engines(name: str) -> None:
+    reader = Reader(library.load(name))
+    lines = [sample.line.replace("\n", " ") for sample in reader.rule.samples]
+    messages = [reader.message(line.encode("utf-8", "surrogateescape")) for line in lines]
+    texts = [message.text for message in messages if message]
+    for pattern in reader.patterns:
+        if pattern.body is not None and not pattern.pattern.groups:
+            source = entire(0, pattern.pattern, pattern.body).source
+            if "address" in columns.captures(source):
+                assert read_by("re", source, texts) == read_by("jit=True", source, texts)
