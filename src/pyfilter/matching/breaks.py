@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from pyfilter.errors import RuleError
 from pyfilter.matching.emit import emit, silent
-from pyfilter.matching.literals import telling
 from pyfilter.matching.pattern import PLACEHOLDERS
 from pyfilter.matching.rule import Rule
 from pyfilter.matching.syntax import ExpressionError, Parser
@@ -23,9 +22,7 @@ class Breaks:
 
     def mended(self, data: bytes) -> bytes:
         """Return the data with doubtful lines emptied, as many lines as before."""
-        for last, told in self._last:
-            if not all(any(text in data for text in texts) for texts in told):
-                continue  # sooner said than by the expression
+        for last in self._last:
             for match in last.finditer(data):
                 begin = data.rfind(b"\n", 0, match.start()) + 1
                 end = data.find(b"\n", match.end())
@@ -44,11 +41,9 @@ def last_of(rule: Rule) -> Node:
     return Parser(rule.broken, PLACEHOLDERS).parse()
 
 
-def _compiled(rule: Rule) -> tuple[re.Pattern[bytes], list[frozenset[bytes]]]:
-    """Return the expression of a last line, and texts of which it holds one each."""
+def _compiled(rule: Rule) -> re.Pattern[bytes]:
     try:
-        node = last_of(rule)
-        told = [cover.texts for cover in telling(node) if not cover.caseless]
-        return re.compile(emit(node, silent).encode("latin-1"), re.ASCII | re.MULTILINE), told
+        expression = emit(last_of(rule), silent).encode("latin-1")
+        return re.compile(expression, re.ASCII | re.MULTILINE)
     except (ExpressionError, re.error, ValueError) as error:
         raise RuleError(f"rule {rule.name}: broken {rule.broken!r}: {error}") from None

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
+from functools import cached_property
 from pathlib import Path
 
 from pyfilter.addresses import Address, address
@@ -13,7 +14,7 @@ from pyfilter.matching.columns import Engine, best_engine
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
-from pyfilter.matching.scanner import NOBODY
+from pyfilter.matching.scanner import NOBODY, Scanner
 from pyfilter.matching.timestamps import Stamps
 from pyfilter.matching.ways import Ways
 from pyfilter.model import AT_ONCE, Block, Event
@@ -77,7 +78,7 @@ class Matcher:
                 places = zip(found.starts, found.ends, found.masks, strict=True)
                 asked = [(data[a:b], mask) for a, b, mask in places if mask != self._doubt]
                 return self._chosen(asked, block, spare)
-        return self._crowd(self._breaks.mended(data.removesuffix(b"\n")), block, spare)
+        return self._crowd(self._mended(data.removesuffix(b"\n")), block, spare)
 
     def plain(self, block: Block) -> list[Event]:
         """Return the same, a line and a pattern at a time: what `events` must agree with."""
@@ -88,6 +89,15 @@ class Matcher:
                 if hit and (event := self._event(reader.rule, hit, line, block)):
                     found.append(event)
         return found
+
+    def _mended(self, data: bytes) -> bytes:
+        """Return the data without doubtful lines; mostly there is no sign of any."""
+        doubtful = self._scanner.always & self._doubt or self._signs.finds(data)
+        return self._breaks.mended(data) if doubtful else data
+
+    @cached_property
+    def _signs(self) -> Scanner:
+        return self._scanner.part(self._doubt)
 
     def _chosen(
         self, asked: list[tuple[bytes, int]], block: Block, spare: Spare | None

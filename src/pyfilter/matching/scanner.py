@@ -113,6 +113,10 @@ class Scanner:
                     wanted[number] = [*wanted[number], found]
         return Scanner(_planned(wanted))
 
+    def finds(self, data: bytes) -> bool:
+        """Say whether anything is found."""
+        return self.candidates(data, 0) is None
+
     def candidates(self, data: bytes, most: int) -> Candidates | None:
         """Return the lines that a probe was found in, None when there were more than `most` finds."""
         hits: list[tuple[int, int]] = []
