@@ -21,6 +21,7 @@ import logs
 from pyfilter.control.answers import StatusAnswer
 from pyfilter.control.client import Client
 from pyfilter.control.requests import AskStatus
+from pyfilter.errors import NotRunningError
 from pyfilter.matching import library
 
 CONFIG = """
@@ -124,9 +125,16 @@ def report_slope(samples: list[float]) -> None:
 
 
 def asked(folder: Path) -> StatusAnswer:
-    """Return the daemon's own account of itself."""
-    with Client(folder / "run" / "control.sock") as client:
-        return client.ask(AskStatus(), StatusAnswer)
+    """Return the daemon's own account of itself; on a busy machine it may be slow to answer."""
+    deadline = time.monotonic() + 50
+    while True:
+        try:
+            with Client(folder / "run" / "control.sock") as client:
+                return client.ask(AskStatus(), StatusAnswer)
+        except NotRunningError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def line(number: int) -> str:
