@@ -169,6 +169,7 @@ class File:
             older = version(database, str(self.path))
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA secure_delete = OFF")  # distributions turn it on
             database.execute("PRAGMA wal_autocheckpoint = 12000")  # pages; `tidy` comes before
             migrate(database, older)
         except BaseException:

@@ -17,14 +17,12 @@ Row = tuple[Any, ...]
 
 def to_row(decision: Decision) -> Row:
     """Return the columns of a decision behind its number."""
-    match decision:
-        case Ban(subject, since, until, reason, rule, strike, origin, by, observe, evidence):
-            packed = pack(evidence)
-            reason, origin, by = text(reason), text(origin), text(by)
-            return ("ban", subject, since, until, reason, rule, strike, origin, by, observe, packed)
-        case Release(subject, at, cause, origin, by):
-            origin, by = text(origin), text(by)
-            return ("release", subject, at, None, text(cause), "", 0, origin, by, False, None)
+    who, origin, by = decision.subject, text(decision.origin), text(decision.by)
+    if isinstance(decision, Release):
+        return ("release", who, decision.at, None, text(decision.cause), "", 0, origin, by, 0, None)
+    why = text(decision.reason), decision.rule, decision.strike
+    seen = decision.observe, pack(decision.evidence)
+    return ("ban", who, decision.since, decision.until, *why, origin, by, *seen)
 
 
 def from_row(row: Row) -> Decision:
