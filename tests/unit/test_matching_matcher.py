@@ -82,3 +82,15 @@ def test_a_json_rule_reads_text_too_and_either_behind_a_header(header: str, text
     matcher = Matcher([(rule, ())])
     assert [event.address for event in matcher.events(block)] == ["192.0.2.1"] * 9
     assert matcher.events(block) == matcher.plain(block)
+
+
+def test_lines_with_more_finds_than_bytes_are_read() -> None:
+    forged = " ".join(f"192.0.2.9:1 [x] a b 0/0/0 {status} 1" for status in (403, 429, 403))
+    line = (
+        "<134>Nov 23 07:18:06 haproxy[3972]: 127.0.0.1:50574 [23/Nov/2026:07:18:06.276] fe fe/<NOSRV> "
+        f'0/-1/-1/-1/0 401 246 - - LR-- 2/2/0/0/0 0/0 "GET /{forged} {"x" * 900} HTTP/1.1"\n'
+    )
+    matcher = Matcher([(library.load("haproxy"), ())])
+    matcher._dense = True
+    block = Block("test", line.encode() * 9, NOW)
+    assert len(matcher.events(block)) == len(matcher.plain(block)) == 9

@@ -14,7 +14,7 @@ from pyfilter.matching.columns import Engine, best_engine
 from pyfilter.matching.plans import scanner
 from pyfilter.matching.reading import Hit, Reader
 from pyfilter.matching.rule import Rule
-from pyfilter.matching.scanner import NOBODY, Scanner
+from pyfilter.matching.scanner import Scanner
 from pyfilter.matching.timestamps import Stamps
 from pyfilter.matching.ways import Ways
 from pyfilter.model import AT_ONCE, Block, Event
@@ -24,6 +24,8 @@ _FEW = 8  # lines that are read one by one
 _CROWDED = 250  # bytes a find: more finds than this make a block dense
 _PORTION = 32_768  # bytes taken at once while the bulk has yet to learn how to read them, and
 _LARGE = 131_072  # from then on: what of them is looked at stays near the processor
+_FINDS = 64  # a line: with more of them all patterns are asked about each line that is left
+_ALL = -1  # all patterns, by bit
 _KNOWN = 32  # one line in so many: with fewer lines left to the readers it has learnt
 _SPARSE = 4  # one line in so many: with fewer events a block is not dense
 
@@ -136,7 +138,9 @@ class Matcher:
         """Return the numbers of the lines left that may concern patterns, and which these are."""
         always = self._scanner.always
         data = b"\n".join([lines[number] for number in left])
-        found = self._scanner.candidates(data, len(data)) or NOBODY
+        found = self._scanner.candidates(data, _FINDS * len(left))
+        if found is None:
+            return [(number, _ALL) for number in left]
         masks: dict[int, int] = {}
         index = place = 0
         for start, mask in zip(found.starts, found.masks, strict=True):

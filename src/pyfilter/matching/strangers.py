@@ -1,5 +1,6 @@
 # Matching: the readers of other formats of a file whose syslog lines are read in bulk. What they look
 # for is looked for in these lines; what always stands in them is proved to mean nothing to them.
+import sys
 from collections.abc import Iterator, Sequence
 
 from pyfilter.matching.automaton import Automaton
@@ -62,7 +63,7 @@ class Strangers:
         if bits not in self._watch:
             kept = {known: one for known, one in self._watch.items() if known == self._bits}
             self._watch = {**kept, bits: self._scanner.part(bits)}
-        return self._watch[bits].candidates(data, len(data) + len(self._places)) or NOBODY
+        return self._watch[bits].candidates(data, sys.maxsize) or NOBODY
 
     def _apart(self, kind: Head, way: Alternative, number: int) -> bool:
         key = (kind, way.source, number)
