@@ -41,6 +41,11 @@ def test_a_telling_text_has_no_other_before_it_for_which_lines_would_be_read_to_
     assert [set(cover.texts) for cover in telling(whole(match))] == [{b" refused entry"}]
 
 
+def test_words_of_every_log_make_no_text_telling() -> None:
+    match = "^<ip> left <user> for user <user> in session <user> at gate$"
+    assert [set(cover.texts) for cover in telling(whole(match))] == [{b" at gate"}]
+
+
 def test_two_texts_that_both_tell_little_are_not_sought() -> None:
     assert not telling(whole("^<ip> \\[<time>\\] \\S+ (?:CR|PR)\\S* <*>$"))
 

@@ -21,10 +21,10 @@ def sought(rule: Rule, match: str) -> list[bytes]:
 
 
 def test_two_texts_are_sought_in_their_order_on_one_line() -> None:
-    match = "^(?:Thief|Guest) refused: <user> from <ip> by (?:door|gate|window)$"
+    match = "^(?:Thief|Guest) refused: <user> from <ip> at (?:garage|gateway|window)$"
     assert sought(Rule(name="own"), match) == [
-        b"Guest refused: .*(?: by door| by gate| by window)",
-        b"Thief refused: .*(?: by door| by gate| by window)",
+        b"Guest refused: .*(?: at garage| at gateway| at window)",
+        b"Thief refused: .*(?: at garage| at gateway| at window)",
     ]
 
 

@@ -15,8 +15,10 @@ _BESIDE = 4  # weight of what is worth looking for beside a rare text
 _TOGETHER = 3.5  # weight of two that tell little: then rather the whole
 _PAIRED = 4  # texts, each of which is looked for with another one behind or before it
 _CUT = 12  # bytes of a text that is one of many beside another
-_COMMON = re.compile(rb"[ :\[\]0-9.]*(?:(?:from|port|for|user|by|to|on) )?[ :\[\]0-9.]*")
-_TAIL = re.compile(rb"(?<=.{12})(?: (?:from|port|for|user|by|to|on))+ ?$")
+_WORDS = rb"(?:from|port|for|user|by|to|on|in|session)"  # of nearly every log
+_COMMON = re.compile(rb"[ :\[\]0-9.]*(?:%b )?[ :\[\]0-9.]*" % _WORDS)
+_WORD = re.compile(rb" %b(?= |$)" % _WORDS)
+_TAIL = re.compile(rb"(?<=.{12})(?: %b)+(?: [a-z]{0,3})?$" % _WORDS)
 _LETTERS = 26
 _NO_LETTERS = bytes(byte for byte in range(256) if not chr(byte).isalpha() or byte > 127)
 _VARIED = {"time", "ip", "host", "port", "pid", "user"}  # no text to be found in these
@@ -86,7 +88,12 @@ def _fewest(texts: frozenset[bytes]) -> frozenset[bytes]:
 
 
 def _weight(text: bytes, common: float) -> float:
-    """Return how telling a text is: its letters, and half of what else there is of it."""
+    """Return how telling a text is: its letters, and half of what else there is of it.
+
+    Words that stand in nearly every log tell nothing.
+    """
+    if not _COMMON.fullmatch(text):
+        text = _WORD.sub(b"", text)
     weight = (len(text) + len(text.translate(None, _NO_LETTERS))) / 2
     if _COMMON.fullmatch(text):
         return 0.0 if weight * 2 > len(text) else weight * common

@@ -12,7 +12,7 @@ import msgspec
 from pyfilter.matching.reading import Reader
 from pyfilter.matching.scanner import Plan, Scanner, plan
 
-_FORM = 8  # of the file; raise it when probes or plans change
+_FORM = 9  # of the file; raise it when probes or plans change
 _DIGEST = 32
 
 
