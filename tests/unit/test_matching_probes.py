@@ -38,7 +38,13 @@ def test_fields_of_json_may_stand_in_another_order() -> None:
 
 def test_without_a_telling_text_the_whole_is_sought_but_for_the_forms_of_times() -> None:
     assert sought(Rule(name="own"), "^<time> <ip> \\d+ <word>$") == [
-        rb".* (?:[\.0-:A-Fa-f]{1,44}[0-9A-Fa-f]) [0-9]+ [^\x09-\x0d ]+"
+        rb".* (?:[\.0-:A-Fa-f]{1,44}[0-9A-Fa-f]) [0-9]+ [^\x09-\x0d ]{1}"
+    ]
+
+
+def test_the_end_of_the_whole_is_found_once_a_line() -> None:
+    assert sought(Rule(name="own"), "^<ip> \\d+ <*>$") == [
+        rb"(?:[\.0-:A-Fa-f]{1,44}[0-9A-Fa-f]) [0-9]+ "
     ]
 
 

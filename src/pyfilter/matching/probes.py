@@ -49,7 +49,7 @@ def probes_of_breaks(rule: Rule) -> list[Expression]:
 
 
 def _whole(body: Node) -> Expression:
-    source = emit(_timeless(body), silent).encode("latin-1")
+    source = emit(_bare(_timeless(body)), silent).encode("latin-1")
     best = max(covers(body), key=_told_by, default=None)
     return Expression(source, _WHOLE, _either(best) if best and _told_by(best) > 0 else source)
 
@@ -113,6 +113,18 @@ def _numbers(body: Node) -> list[Expression]:
             sources = [rb"(?:\b|\\[nr])%b\b" % number for number in sorted(numbers)]
             return [Expression(source, 0, source) for source in sources]
     return []
+
+
+def _bare(node: Node) -> Node:
+    """Return a tree without what may as well be missing at its end: it would only be found again."""
+    if not isinstance(node, Seq):
+        return node
+    parts = list(node.parts)
+    while len(parts) > 1 and isinstance(last := parts[-1], Repeat) and not last.low:
+        parts.pop()
+    if isinstance(last := parts[-1], Repeat) and last.low:
+        parts[-1] = Repeat(last.node, last.low, last.low)
+    return Seq(tuple(parts))
 
 
 def _timeless(node: Node) -> Node:
