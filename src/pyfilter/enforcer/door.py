@@ -3,7 +3,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from msgspec.structs import replace
 
@@ -239,11 +239,11 @@ class Enforcer:
         shielded = self.protection.shielded([ban.subject for ban in bans])
         now = self.clock()
         for ban in bans:
-            if ban.subject in shielded or (ban.until is not None and ban.until <= now):
-                continue
-            self.standing[ban.subject] = ban
-            if ban.until is not None:
-                heappush(self._ends, (ban.until, ban.subject))
+            if ban.subject not in shielded and (ban.until is None or ban.until > now):
+                self.standing[ban.subject] = ban
+                if ban.until is not None:
+                    self._ends.append((ban.until, ban.subject))
+        heapify(self._ends)
 
 
 def _ends_later(known: Ban, new: Ban) -> bool:

@@ -11,6 +11,7 @@ from pyfilter.ledger.schema import migrate, version
 
 PATIENCE = 0.02  # seconds to wait for another process's lock: the event loop waits with us
 CHECKED = 16 << 20  # bytes; a larger database is not read through at start
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"  # its log included
 MANY = 2000  # changed rows, some 8 MB of a write-ahead log
 _TRIES = 10
 _BRING = "PRAGMA wal_checkpoint(PASSIVE)"  # holds up neither readers nor writers
@@ -165,7 +166,7 @@ class File:
         self._make()
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         try:
-            _check(database, self.path)
+            _check(database)
             older = version(database, str(self.path))
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -213,10 +214,10 @@ class File:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
+def _check(database: sqlite3.Connection) -> None:
     """Raise sqlite3.DatabaseError when the database is corrupt."""
-    if path.stat().st_size > CHECKED:
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (size,) = database.execute(_SIZE).fetchone()
+    if size > CHECKED:
         return
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
