@@ -127,7 +127,7 @@ class _Writing:
             return None
         fields = text.split("\n")
         fields.pop()
-        return fields
+        return fields if len(fields) == count * template.count(b"\n") else None
 
 
 def _parted(details: str) -> list[str]:
